@@ -1,0 +1,61 @@
+"""The one place that writes to the terminal; everything above prints through it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from datasets.errors import UserError
+
+Item = TypeVar("Item")
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+REFUSED = 2  # exit status of a request that cannot be run
+
+
+def progress_bar(transient: bool = False) -> Progress:
+    """A bar with counts, elapsed and remaining time; silent when the output is not a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=transient,
+        disable=not errors.is_terminal,
+    )
+
+
+def progress(items: Iterable[Item], total: int | None, title: str) -> Iterator[Item]:
+    """Pass items on while a bar counts them."""
+    with progress_bar() as bar:
+        yield from bar.track(items, total=total, description=title)
+
+
+def exit_status(main: Callable[[], int | None]) -> int:
+    """Run a command; a user's mistake becomes one line on stderr and status 2."""
+    try:
+        return main() or 0
+    except UserError as error:
+        errors.print(f"error: {error}", markup=False)
+        return REFUSED
+    except KeyboardInterrupt:
+        errors.print("interrupted; what was finished is kept", markup=False)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1

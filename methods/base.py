@@ -1,0 +1,82 @@
+"""Base: the shared DCT classifier without any open-set mechanism.
+
+Paper: Yang, Wang, Tang, Zhao, Cao, Tang, "Progressive Open Space Expansion for Open-Set Model
+Attribution", CVPR 2023, https://arxiv.org/abs/2303.06877 (the row "Base").
+Code read: ICTMCG/POSE (`--mode baseline`: models/models.py, loss/Softmax.py, configs).
+
+Kept: un-normalised DCT input, Simple_CNN, the softmax-of-a-softmax loss at temperature 0.1 that the
+released numbers rest on, class-balanced batches in data-set order, Adam with x0.9 every 500 steps,
+the last round's weights.
+Changed: 20 rounds instead of the configuration's 30, since the released intermediate models and
+augmentation models end at 20.
+Confidence: largest softmax probability. Cost: 3 forward-equivalents a batch; the unit for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from datasets.types import ImageSet
+from methods.core.batches import Batch, Batches
+from methods.core.losses import ClassificationLoss, classification_loss
+from methods.core.network_method import NetworkConfig, NetworkMethod
+from methods.core.networks import SimpleCnn
+from methods.core.registry import register
+
+
+class BaseConfig(NetworkConfig):
+    """Settings of the shared network and of its closed-set training."""
+
+    width: int = Field(default=64, ge=1)  # models.py: 64 channels in the first stage
+    input_data: Literal["dct", "img"] = "dct"  # config: input_data
+    classification: ClassificationLoss = "double_softmax"  # loss/Softmax.py; "ce" is what the paper's text says
+    temperature: float = Field(default=0.1, gt=0)  # config: temp
+    feature_tap: Literal["post_dropout", "pre_dropout"] = "post_dropout"  # the in-place dropout of models.py
+    drop_last: bool = False  # dataset.py keeps the incomplete last batch
+
+
+QUICK: dict[str, Any] = {"width": 16, "learning_rate": 2e-3, "items_per_batch": 2, "rounds": 10, "steps_per_round": 50}
+
+
+@register("base")
+class Base(NetworkMethod):
+    """Closed-set classifier on DCT coefficients."""
+
+    kind = "osr"
+    title = "Base"
+    paper = "Yang et al., CVPR 2023, https://arxiv.org/abs/2303.06877"
+    Config = BaseConfig
+    PRESETS = {
+        "smoke": {**QUICK, "width": 8, "rounds": 2, "steps_per_round": 15},
+        "quick": QUICK,
+        "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200},
+    }
+    VARIANTS = {"ce": {"classification": "ce"}}
+
+    config: BaseConfig
+    net: SimpleCnn
+
+    def build(self) -> nn.Module:
+        config, task = self.config, self.task
+        return SimpleCnn(task.num_classes, task.image_size, config.width, config.input_data, config.feature_tap)
+
+    def batches(self, train: ImageSet) -> Batches:
+        config = self.config
+        return self.run.batches(
+            train, size=config.items_per_batch, steps=config.steps_per_round, drop_last=config.drop_last
+        )
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        logits, _ = self.net(batch.images)
+        return {"cls": self.classification_loss(logits, batch.labels)}
+
+    def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return classification_loss(logits, labels, self.config.classification, self.config.temperature)
+
+    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, features = self.net(images)
+        return logits, features

@@ -1,0 +1,32 @@
+"""Base+AM: POSE without its diversity loss; augmentation models only have to reconstruct.
+
+Paper: Yang et al., CVPR 2023, https://arxiv.org/abs/2303.06877 (ablation "Base+AM"). The official code
+has no switch for it: both weights of L_div are 0. Everything else is as in pose.py.
+Cost: 9 forward-equivalents a batch once an old AM exists, against 3 of Base.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from methods.core.registry import register
+from methods.pose import Pose, PoseConfig
+
+
+class BaseAmConfig(PoseConfig):
+    """POSE's settings with L_div off."""
+
+    close_weight: float = Field(default=0.0, ge=0)
+    push_weight: float = Field(default=0.0, ge=0)
+
+
+@register("base_am")
+class BaseAm(Pose):
+    """Base with progressively trained augmentation models that only reconstruct."""
+
+    title = "Base+AM"
+    tables: ClassVar[tuple[str, ...]] = ("open-set",)
+    Config = BaseAmConfig
+    ABLATIONS = {}

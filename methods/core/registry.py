@@ -1,0 +1,194 @@
+"""Methods find themselves: every file in methods/ is one, entry points and plugin folders add more."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from datasets.errors import UserError
+from methods.core.method import Plugin
+from methods.core.settings import Settings
+
+ENTRY_POINTS = "osma_bench.methods"
+FOLDERS_VARIABLE = "OSMA_BENCH_PLUGINS"  # further folders of plugin files, separated like PATH
+METHODS_FOLDER = Path(__file__).parents[1]
+
+P = TypeVar("P", bound=type[Plugin])
+
+
+def register(name: str) -> Callable[[P], P]:
+    """Class decorator that makes a plugin known under a name."""
+
+    def name_it(plugin: P) -> P:
+        plugin.name = name
+        return plugin
+
+    return name_it
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin file that could not be imported; the other methods do not suffer."""
+
+    name: str
+    path: str
+    reason: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method with a named variant of its settings, written `name` or `name@variant`."""
+
+    plugin: type[Plugin]
+    variant: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.plugin.name}@{self.variant}" if self.variant else self.plugin.name
+
+    def config(self, preset: str, overrides: Mapping[str, Any] | None = None) -> Any:
+        """The settings: defaults, then preset, then variant, then overrides.
+
+        Raises:
+            UserError: a setting does not exist or has an impossible value.
+        """
+        changes = dict(self.plugin.PRESETS.get(preset, {}))
+        if self.variant is not None:
+            changes |= self.plugin.VARIANTS.get(self.variant, {})
+        changes |= overrides or {}
+        return validated(self.plugin.Config, changes, self.plugin.name)
+
+
+def validated(settings: type[Settings], values: Mapping[str, Any], owner: str) -> Any:
+    """Build settings; a mistake becomes one line that names the setting and, if it was misspelt, a neighbour."""
+    try:
+        return settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            fields = settings.model_fields
+            hint = _suggest(key, fields)
+            raise UserError(f"{owner} has no setting '{key}'{hint}; it has {', '.join(fields)}") from None
+        raise UserError(f"setting {owner}.{key}={first['input']!r} is refused: {first['msg'].lower()}") from None
+
+
+class Registry(Mapping[str, type[Plugin]]):
+    """All plugins by name, and those that could not be imported."""
+
+    def __init__(self, plugins: Mapping[str, type[Plugin]], broken: Mapping[str, Broken]) -> None:
+        self._plugins = dict(sorted(plugins.items()))
+        self.broken = dict(broken)
+
+    def __getitem__(self, name: str) -> type[Plugin]:
+        if name in self._plugins:
+            return self._plugins[name]
+        if name in self.broken:
+            broken = self.broken[name]
+            raise UserError(f"method '{name}' could not be imported from {broken.path}: {broken.reason}")
+        raise UserError(f"unknown method '{name}'{_suggest(name, self)}  (all {len(self)}: python run_all.py --list)")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plugins)
+
+    def __len__(self) -> int:
+        return len(self._plugins)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._plugins
+
+    def choose(self, key: str) -> Choice:
+        """The method and variant written `name` or `name@variant`; a variant must have been declared.
+
+        Raises:
+            UserError: no such method or variant.
+        """
+        name, _, variant = key.partition("@")
+        plugin = self[name]
+        if variant and variant not in plugin.VARIANTS:
+            known, hint = ", ".join(plugin.VARIANTS) or "none", _suggest(variant, plugin.VARIANTS)
+            raise UserError(f"method '{name}' has no variant '{variant}'{hint}; it has {known}")
+        return Choice(plugin, variant or None)
+
+    @cached_property
+    def ablations(self) -> dict[str, tuple[str, ...]]:
+        """Every declared study by name."""
+        return {name: rows for plugin in self._plugins.values() for name, rows in plugin.ABLATIONS.items()}
+
+
+def _suggest(word: str, among: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(word, among, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def discover() -> Registry:
+    """Import every plugin there is.
+
+    Raises:
+        UserError: two files register the same name.
+    """
+    plugins: dict[str, type[Plugin]] = {}
+    origin: dict[str, str] = {}
+    broken: dict[str, Broken] = {}
+    for name, path, load in _candidates():
+        try:
+            found = list(_plugins_of(load()))
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's file raises must not stop the others
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            broken[name] = Broken(name, path, reason, traceback.format_exc())
+            continue
+        for plugin in found:
+            if plugin.name in plugins and plugins[plugin.name] is not plugin:
+                both = f"{origin[plugin.name]} and {path}"
+                raise UserError(f"two files register the method '{plugin.name}': {both}; rename one")
+            plugins[plugin.name], origin[plugin.name] = plugin, path
+    return Registry(plugins, broken)
+
+
+def _candidates() -> Iterator[tuple[str, str, Callable[[], ModuleType]]]:
+    for path in _files(METHODS_FOLDER):
+        yield path.stem, str(path), lambda path=path: importlib.import_module(f"methods.{path.stem}")  # type: ignore[misc]
+    for folder in filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)):
+        for path in _files(Path(folder)):
+            yield path.stem, str(path), lambda path=path: _import_file(path)  # type: ignore[misc]
+    for point in entry_points(group=ENTRY_POINTS):
+        yield point.name, point.value, lambda point=point: importlib.import_module(point.module)  # type: ignore[misc]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"osma_bench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _plugins_of(module: ModuleType) -> Iterator[type[Plugin]]:
+    for value in vars(module).values():
+        registered = isinstance(value, type) and issubclass(value, Plugin) and "name" in vars(value)
+        if registered and value.__module__ == module.__name__:
+            yield value

@@ -1,0 +1,82 @@
+"""Nested state (weights, optimiser moments, counters) as safetensors with a JSON outline: no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+Tree = Any  # dict | list | tuple | Tensor | ndarray | int | float | str | bool | None, nested
+
+_OUTLINE = "outline"
+_TENSOR, _ARRAY, _PAIRS, _TUPLE = "$tensor", "$array", "$pairs", "$tuple"
+
+
+def save_tree(path: Path, tree: Tree) -> None:
+    """Write a nested state; the file appears whole or not at all.
+
+    Raises:
+        TypeError: a leaf is neither a tensor, an array nor a plain JSON value.
+    """
+    tensors: dict[str, Tensor] = {}
+    outline = json.dumps(_outline(tree, tensors))
+    beside = path.with_name(f".{path.name}.partial")
+    save_file(tensors, beside, metadata={_OUTLINE: outline})
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def load_tree(path: Path) -> Tree:
+    """Read what `save_tree` wrote; tensors lie in main memory."""
+    with safe_open(path, framework="pt") as file:
+        outline = json.loads(file.metadata()[_OUTLINE])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    return _inflate(outline, tensors)
+
+
+def _outline(tree: Tree, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(tree, Tensor):
+        return _keep(tree, _TENSOR, tensors)
+    if isinstance(tree, np.ndarray):
+        return _keep(torch.from_numpy(np.ascontiguousarray(tree)), _ARRAY, tensors)
+    if isinstance(tree, dict):
+        if all(isinstance(key, str) and not key.startswith("$") for key in tree):
+            return {key: _outline(value, tensors) for key, value in tree.items()}
+        return {_PAIRS: [[key, _outline(value, tensors)] for key, value in tree.items()]}
+    if isinstance(tree, tuple):
+        return {_TUPLE: [_outline(value, tensors) for value in tree]}
+    if isinstance(tree, list):
+        return [_outline(value, tensors) for value in tree]
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return tree
+    raise TypeError(f"cannot store a {type(tree).__name__} in a state file")
+
+
+def _keep(tensor: Tensor, kind: str, tensors: dict[str, Tensor]) -> dict[str, str]:
+    name = f"{len(tensors):05d}"
+    tensors[name] = tensor.detach().cpu().contiguous().clone()
+    return {kind: name}
+
+
+def _inflate(outline: Any, tensors: dict[str, Tensor]) -> Tree:
+    if isinstance(outline, list):
+        return [_inflate(value, tensors) for value in outline]
+    if not isinstance(outline, dict):
+        return outline
+    if _TENSOR in outline:
+        return tensors[outline[_TENSOR]]
+    if _ARRAY in outline:
+        return tensors[outline[_ARRAY]].numpy()
+    if _PAIRS in outline:
+        return {key: _inflate(value, tensors) for key, value in outline[_PAIRS]}
+    if _TUPLE in outline:
+        return tuple(_inflate(value, tensors) for value in outline[_TUPLE])
+    return {key: _inflate(value, tensors) for key, value in outline.items()}

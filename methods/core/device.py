@@ -30,6 +30,11 @@ def choose(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def is_accelerator(device: torch.device) -> bool:
+    """Whether cells would share one scarce device instead of many cores."""
+    return device.type != "cpu"
+
+
 def make_deterministic(threads: int) -> None:
     """Fix thread count and algorithms of this process: same seed, same numbers."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -16,11 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from datasets.errors import UserError
 from methods.core.method import Plugin
-from methods.core.settings import Settings
 
 ENTRY_POINTS = "osma_bench.methods"
 FOLDERS_VARIABLE = "OSMA_BENCH_PLUGINS"  # further folders of plugin files, separated like PATH
@@ -73,7 +72,7 @@ class Choice:
         return validated(self.plugin.Config, changes, self.plugin.name)
 
 
-def validated(settings: type[Settings], values: Mapping[str, Any], owner: str) -> Any:
+def validated(settings: type[BaseModel], values: Mapping[str, Any], owner: str) -> Any:
     """Build settings; a mistake becomes one line that names the setting and, if it was misspelt, a neighbour."""
     try:
         return settings(**values)

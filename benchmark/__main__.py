@@ -1,0 +1,9 @@
+"""`python -m benchmark`: see `benchmark.commands`."""
+
+import sys
+
+from benchmark.commands import main
+from datasets.console import exit_status
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,159 @@
+"""Numbers from judgements: everything here can be deleted and computed again from predictions.npz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import metrics
+from benchmark.judgements import KNOWN, VAL, Judgements
+from benchmark.official_metrics import OFFICIAL_METRICS
+from datasets.splits import GROUPS
+
+SCHEMA = 1
+ALL = "all"
+ACCEPTED = 0.95  # share of validation images that the threshold for hard decisions accepts
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names of a split: the known ones, and the unknown ones by group."""
+
+    known: tuple[str, ...]
+    unknown: Mapping[str, tuple[str, ...]]
+
+
+def evaluate(judgements: Judgements, classes: Classes, seen_sources: frozenset[str], official: bool = False) -> Values:
+    """All figures of one cell, as fractions.
+
+    Args:
+        judgements: what the method said.
+        classes: names for the report.
+        seen_sources: sources of real images that occur in training; others are "unseen real".
+        official: also give the curve metrics as the official code computes them.
+
+    Returns:
+        A JSON object; a figure that has no images to stand on is None.
+    """
+    known, val = judgements.of(KNOWN), judgements.of(VAL)
+    right = judgements.predicted == judgements.label
+    values: Values = {
+        "schema": SCHEMA,
+        "metric_version": metrics.VERSION,
+        "val_accuracy": _mean(right[val]),
+        **closed_set(judgements.label[known], judgements.predicted[known], len(classes.known)),
+        **real_images(judgements, right, known, seen_sources),
+        "groups": groups(judgements, right, judgements.confidence, official),
+        "variants": {
+            name: groups(judgements, right, confidence, official) for name, confidence in judgements.variants.items()
+        },
+        "decisions": hard_decisions(judgements, right),
+        "unknown_classes": [row for group in GROUPS for row in class_rows(judgements, group, classes)],
+    }
+    return values
+
+
+def closed_set(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> Values:
+    """Accuracy and macro averages on known test images, and the confusion matrix."""
+    if not labels.size:
+        return {"accuracy": None, "macro_recall": None, "macro_f1": None, "classes_present": 0, "confusion": []}
+    confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
+    return {
+        "accuracy": metrics.accuracy(labels, predicted),
+        "macro_recall": metrics.macro_recall(labels, predicted),
+        "macro_f1": metrics.macro_f1(labels, predicted),
+        "classes_present": int(np.unique(labels).size),
+        "confusion": confusion.reshape(num_classes, num_classes).tolist(),
+    }
+
+
+def real_images(judgements: Judgements, right: Bools, known: Bools, seen_sources: frozenset[str]) -> Values:
+    """Accuracy on real images by source, on seen and unseen sources, and without the unseen ones."""
+    real = known & (judgements.label == 0)
+    seen = real & np.isin(judgements.source, sorted(seen_sources))
+    names = np.unique(judgements.source[real]).tolist()
+    return {
+        "accuracy_without_unseen_real": _mean(right[known & (~real | seen)]),
+        "accuracy_seen_real": _mean(right[seen]),
+        "accuracy_unseen_real": _mean(right[real & ~seen]),
+        "accuracy_by_real_source": {name: _mean(right[real & (judgements.source == name)]) for name in names if name},
+    }
+
+
+def groups(judgements: Judgements, right: Bools, confidence: Floats, official: bool) -> Values:
+    """Curve metrics of known test images against every group of unknown ones, and against all."""
+    known = judgements.of(KNOWN)
+    masks = {group: judgements.of(group) for group in GROUPS}
+    masks[ALL] = np.logical_or.reduce([*masks.values()])
+    return {name: curve(confidence[known], right[known], confidence[mask], official) for name, mask in masks.items()}
+
+
+def curve(known: Floats, correct: Bools, unknown: Floats, official: bool = False) -> Values:
+    """Every metric that needs only these three arrays."""
+    arrays = {"known": known, "correct": correct, "unknown": unknown}
+    tables = [metrics.METRICS, OFFICIAL_METRICS] if official else [metrics.METRICS]
+    wanted = [metric for table in tables for metric in table.values() if set(metric.needs) <= set(arrays)]
+    empty = not (known.size and unknown.size)
+    values = {
+        metric.name: None if empty else metric.function(**{need: arrays[need] for need in metric.needs})
+        for metric in wanted
+    }
+    return {"images": int(unknown.size), **values}
+
+
+def hard_decisions(judgements: Judgements, right: Bools) -> Values:
+    """Known or unknown at the threshold that accepts 95 % of the validation images.
+
+    `k_plus_1_accuracy` counts a known image as right if it is accepted and named, an unknown one if it
+    is rejected.
+    """
+    val, known = judgements.of(VAL), judgements.of(KNOWN)
+    if not val.any():
+        return {"threshold": None}
+    threshold = metrics.threshold_accepting(judgements.confidence[val], ACCEPTED)
+    accepted = judgements.confidence >= threshold
+    unknown = ~(val | known)
+    verdict = np.where(unknown, ~accepted, accepted & right)
+    return {
+        "threshold": threshold,
+        "known_accepted": _mean(accepted[known]),
+        "unknown_rejected": {group: _mean(~accepted[judgements.of(group)]) for group in GROUPS}
+        | {ALL: _mean(~accepted[unknown])},
+        "k_plus_1_accuracy": _mean(verdict[~val]),
+    }
+
+
+def class_rows(judgements: Judgements, group: str, classes: Classes) -> list[Values]:
+    """One row an unknown class: AUC of all known test images against it, and what it is taken for."""
+    known, member = judgements.of(KNOWN), judgements.of(group)
+    rows = []
+    for label, name in enumerate(classes.unknown.get(group, ())):
+        mask = member & (judgements.label == label)
+        if not (mask.any() and known.any()):
+            rows.append({"group": group, "class": name, "images": int(mask.sum()), "auc": None})
+            continue
+        counts = np.bincount(judgements.predicted[mask], minlength=len(classes.known))
+        rows.append(
+            {
+                "group": group,
+                "class": name,
+                "images": int(mask.sum()),
+                "auc": metrics.auc(judgements.confidence[known], judgements.confidence[mask]),
+                "mean_confidence": float(judgements.confidence[mask].mean()),
+                "taken_for": classes.known[int(counts.argmax())],
+                "taken_for_share": float(counts.max() / mask.sum()),
+            }
+        )
+    return rows
+
+
+def _mean(flags: NDArray[Any]) -> float | None:
+    return float(flags.mean()) if flags.size else None

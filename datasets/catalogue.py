@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import UserError
+from datasets.folder import Folder
 from datasets.mini.dataset import Mini
+from datasets.osma import Osma
 from datasets.settings import DataSettings
 from datasets.types import Dataset
+
+NAMES = (Mini.name, Osma.name)
+DESCRIPTIONS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class DataRequest:
-    """All that a process needs to open the same data set as another one."""
+    """All that a process needs to open the same data set as another one.
+
+    Attributes:
+        name: "mini", "osma", or the path of a YAML file that describes a user's own images.
+        root: where the images lie; osma needs it, a description may name its own.
+        settings: how much is used, and at which size.
+    """
 
     name: str
     root: Path | None
@@ -27,4 +39,12 @@ class DataRequest:
         """
         if self.name == Mini.name:
             return Mini(self.settings)
-        raise UserError(f"unknown data set '{self.name}'; use mini")
+        if self.name == Osma.name:
+            if self.root is None:
+                raise UserError("osma needs --data-root DIR, the folder that holds OSMA/ and split1_test/")
+            return Osma(self.settings, self.root)
+        if self.name.lower().endswith(DESCRIPTIONS):
+            return Folder(Path(self.name), self.settings, self.root)
+        near = difflib.get_close_matches(self.name.lower(), NAMES, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise UserError(f"unknown data set '{self.name}'{hint}; use {', '.join(NAMES)} or the path of a .yaml file")

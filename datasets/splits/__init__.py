@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ class SplitPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All splits of a data set, by name."""
+    """All splits of a data set, by name; `folders` says where the images of a class lie, where that is laid down."""
 
     name: str
     splits: Mapping[str, SplitPlan]
+    folders: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def generators(self) -> list[str]:
@@ -67,4 +68,4 @@ def load_plan(name: str) -> Plan:
     path = FOLDER / f"{name}.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     splits = {key: parse_split(key, entry, str(path)) for key, entry in content["splits"].items()}
-    return Plan(name, splits)
+    return Plan(name, splits, content.get("folders", {}))

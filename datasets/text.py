@@ -1,0 +1,26 @@
+"""Text of files that users bring, and pieces of it in messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets.errors import UserError
+
+
+def utf8(content: bytes, path: Path) -> str:
+    """Decode; a byte-order mark is dropped.
+
+    Raises:
+        UserError: with the line of the first byte that is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        raise UserError(f"{path}:{line}: byte {byte:#04x} is not UTF-8; save the file as UTF-8") from None
+
+
+def shown(text: str) -> str:
+    """Text in quotes, control characters made visible, the end of long text cut off."""
+    return repr(text if len(text) <= 120 else f"{text[:117]}...")

@@ -39,7 +39,10 @@ class BaseConfig(NetworkConfig):
     drop_last: bool = False  # dataset.py keeps the incomplete last batch
 
 
-QUICK: dict[str, Any] = {"width": 16, "learning_rate": 2e-3, "items_per_batch": 2, "rounds": 10, "steps_per_round": 50}
+# Chosen by validation accuracy on the split "calibration"; the rate falls as far as over the published 20 rounds.
+QUICK: dict[str, Any] = {
+    "width": 16, "learning_rate": 1e-3, "items_per_batch": 2, "rounds": 16, "steps_per_round": 50, "decay_steps": 40,
+}  # fmt: skip
 
 
 @register("base")
@@ -51,9 +54,9 @@ class Base(NetworkMethod):
     paper = "Yang et al., CVPR 2023, https://arxiv.org/abs/2303.06877"
     Config = BaseConfig
     PRESETS = {
-        "smoke": {**QUICK, "width": 8, "rounds": 2, "steps_per_round": 15},
+        "smoke": {**QUICK, "width": 8, "rounds": 2, "steps_per_round": 15, "learning_rate": 2e-3},
         "quick": QUICK,
-        "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200},
+        "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "decay_steps": 200},
     }
     VARIANTS = {"ce": {"classification": "ce"}}
 

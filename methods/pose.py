@@ -66,7 +66,7 @@ class PoseConfig(BaseConfig):
 
 
 POSE_QUICK: dict[str, Any] = {
-    **QUICK, "learning_rate": 1e-3, "freeze_after_steps": 100, "first_round_forwards": "needed",
+    **QUICK, "rounds": 10, "decay_steps": 25, "freeze_after_steps": 100, "first_round_forwards": "needed",
     "recalibrate_before_freeze": True, "snapshots": (),
 }  # fmt: skip
 
@@ -81,7 +81,15 @@ class Pose(Base):
     PRESETS = {
         "smoke": {**POSE_QUICK, "width": 8, "rounds": 2, "steps_per_round": 15, "freeze_after_steps": 20},
         "quick": POSE_QUICK,
-        "standard": {**POSE_QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "snapshots": (5, 10, 15, 20)},
+        "standard": {
+            **POSE_QUICK,
+            "width": 32,
+            "rounds": 20,
+            "steps_per_round": 200,
+            "decay_steps": 200,
+            "freeze_after_steps": 400,
+            "snapshots": (5, 10, 15, 20),
+        },
     }
     VARIANTS = {"ce": {"classification": "ce"}}
     ABLATIONS = {"diversity": ("base", "base_am", "pose")}

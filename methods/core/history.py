@@ -23,16 +23,21 @@ class History:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self._terms: dict[str, list[Tensor]] = {}
+        self._batches: dict[str, list[int]] = {}  # where each value stems from: not every batch has every term
+        self._steps = 0
         self._row: Row = {}
         self._started = 0.0
 
     def open(self, stage: str, epoch: int) -> None:
-        self._row, self._terms, self._started = {"stage": stage, "epoch": epoch}, {}, time.perf_counter()
+        self._row, self._started = {"stage": stage, "epoch": epoch}, time.perf_counter()
+        self._terms, self._batches, self._steps = {}, {}, 0
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         for name, value in terms.items():
             self._terms.setdefault(name, []).append(value.detach().float())
-        if all(len(values) % CHECK_EVERY == 0 for values in self._terms.values()):
+            self._batches.setdefault(name, []).append(self._steps)
+        self._steps += 1
+        if self._steps % CHECK_EVERY == 0:
             self._check()
 
     def note(self, values: Mapping[str, float]) -> None:
@@ -40,14 +45,13 @@ class History:
 
     def close(self) -> None:
         self._check()
-        steps = max((len(values) for values in self._terms.values()), default=0)
         means = {name: float(torch.stack(values).mean()) for name, values in self._terms.items()}
         seconds = round(time.perf_counter() - self._started, 3)
-        self.rows.append({**self._row, "seconds": seconds, "steps": steps, **means})
+        self.rows.append({**self._row, "seconds": seconds, "steps": self._steps, **means})
 
     def _check(self) -> None:
         for name, values in self._terms.items():
             finite = torch.isfinite(torch.stack(values))
             if not bool(finite.all()):
-                batch = int((~finite).nonzero()[0])
+                batch = self._batches[name][int((~finite).nonzero()[0])]
                 raise Diverged(f"loss term '{name}' is not finite in epoch {self._row['epoch']}, batch {batch}")

@@ -57,7 +57,7 @@ class NetworkMethod(Method):
     """A classifier trained with one optimiser.
 
     A subclass gives `build`, `loss` and `outputs`; it may change `optimiser`, `schedule`,
-    `train_step`, `confidence` or `batches`.
+    `train_step`, `score`, `confidence` or `batches`.
     """
 
     Config: ClassVar[type[Settings]] = NetworkConfig
@@ -100,6 +100,12 @@ class NetworkMethod(Method):
         self.run.log(**terms)
         descend(torch.stack([*terms.values()]).sum(), self.optim, self.sched)
 
+    def score(self, val: ImageSet) -> float:
+        """How good a round was, higher = better, and a note of it; the accuracy on the validation set."""
+        accuracy = self.accuracy(val)
+        self.run.record(val_accuracy=accuracy)
+        return accuracy
+
     # -- the loop ------------------------------------------------------------------------------------
 
     def fit(self, train: ImageSet, val: ImageSet) -> None:
@@ -110,10 +116,9 @@ class NetworkMethod(Method):
             if self.config.patience is not None and keeper.since >= self.config.patience:
                 break
             self.train_round(round_, batches)
-            accuracy = self.accuracy(val)
-            self.run.record(val_accuracy=accuracy)
+            score = self.score(val)
             if self.config.keep == "best" or self.config.patience is not None:
-                keeper.offer(accuracy, self.net)
+                keeper.offer(score, self.net)
         if self.config.keep == "best" and keeper.weights is not None:
             self.net.load_state_dict(keeper.weights)
         self.net.eval()
@@ -144,7 +149,7 @@ class NetworkMethod(Method):
         with evaluating(self.net):
             for pixels in self.run.sweep(images):
                 scores, feature = self.outputs(self.prepare(pixels))
-                logits.append(scores.double().cpu().numpy())
+                logits.append(scores.float().cpu().double().numpy())
                 features.append(feature.float().cpu().numpy())
         return np.concatenate(logits), np.concatenate(features)
 

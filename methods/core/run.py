@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -229,9 +230,14 @@ class Run:
 
 @contextmanager
 def preserved_generators() -> Iterator[None]:
-    """Put torch's global generators back as they were."""
-    with torch.random.fork_rng():
-        yield
+    """Put the global generators of torch, NumPy and Python back as they were."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
 
 
 @contextmanager

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from datasets.types import Split
+from datasets.types import ImageSet, Pixels, Split
 
-CELL_INCHES = 0.62
+PANELS = 2  # side by side, so that many classes still make a picture of readable shape
+CELL_INCHES, TITLE_INCHES = 0.4, 3.3
 
 
-def draw(split: Split, path: Path, columns: int = 12, leave_out: frozenset[str] = frozenset()) -> Path:
+class Row(NamedTuple):
+    """A class as it is shown."""
+
+    title: str
+    strip: Pixels  # (S, columns x S, 3)
+
+
+def draw(split: Split, path: Path, columns: int = 9, leave_out: frozenset[str] = frozenset()) -> Path:
     """A picture of one split: known classes, then unknown ones by group; a row a class.
 
     Args:
@@ -21,28 +30,37 @@ def draw(split: Split, path: Path, columns: int = 12, leave_out: frozenset[str] 
         columns: images a class, evenly spread over its test images.
         leave_out: sources that must not be shown.
     """
-    parts = {"known": split.test, **split.unknown}
-    titles, images = [], []
-    for part, content in parts.items():
-        for label, name in enumerate(content.classes):
-            members = np.flatnonzero(content.labels == label)
-            if content.sources is not None:
-                members = members[~np.isin(content.sources[members], sorted(leave_out))]
-            if not len(members):
-                continue
-            chosen = members[np.linspace(0, len(members) - 1, columns).astype(np.int64)]
-            images.append(np.concatenate(list(content.batch(chosen)), axis=1))
-            titles.append(name if part == "known" else f"{name}  [{part}]")
-    figure = Figure(figsize=(CELL_INCHES * columns + 3.4, CELL_INCHES * len(images)))
-    axes = figure.add_axes((0.0, 0.0, CELL_INCHES * columns / (CELL_INCHES * columns + 3.4), 1.0))
-    axes.imshow(np.concatenate(images), interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    side = images[0].shape[0]
-    for row, title in enumerate(titles):
-        axes.annotate(
-            title, (columns * side, (row + 0.5) * side), xytext=(6, 0), textcoords="offset points",
-            va="center", annotation_clip=False, fontsize=8,
-        )  # fmt: skip
+    rows = rows_of("", split.test, columns, leave_out)
+    for group, images in split.unknown.items():
+        rows += rows_of(f"unseen {group}: ", images, columns, leave_out)
+    height = -(-len(rows) // PANELS)
+    panel_inches = CELL_INCHES * columns + TITLE_INCHES
+    figure = Figure(figsize=(PANELS * panel_inches, CELL_INCHES * height))
+    for panel in range(PANELS):
+        shown = rows[panel * height : (panel + 1) * height]
+        if not shown:
+            continue
+        width, share = CELL_INCHES * columns / (PANELS * panel_inches), len(shown) / height
+        axes = figure.add_axes((panel / PANELS, 1 - share, width, share))
+        axes.imshow(np.concatenate([row.strip for row in shown]), interpolation="nearest", aspect="auto")
+        axes.set_axis_off()
+        side = len(shown[0].strip)
+        for position, row in enumerate(shown):
+            place = (columns * side, (position + 0.5) * side)
+            axes.annotate(row.title, place, (6, 0), textcoords="offset points", va="center", fontsize=7.5)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     return path
+
+
+def rows_of(prefix: str, images: ImageSet, columns: int, leave_out: frozenset[str]) -> list[Row]:
+    """A row for every class that has images to show."""
+    rows = []
+    for label, name in enumerate(images.classes):
+        members = np.flatnonzero(images.labels == label)
+        if images.sources is not None:
+            members = members[~np.isin(images.sources[members], sorted(leave_out))]
+        if len(members):
+            chosen = members[np.linspace(0, len(members) - 1, columns).astype(np.int64)]
+            rows.append(Row(prefix + name, np.concatenate([*images.batch(chosen)], axis=1)))
+    return rows

@@ -9,11 +9,13 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 from datasets.errors import UserError
@@ -36,6 +38,19 @@ def progress_bar(transient: bool = False) -> Progress:
         TimeRemainingColumn(),
         console=errors,
         transient=transient,
+        disable=not errors.is_terminal,
+    )
+
+
+def byte_bar() -> Progress:
+    """The same for bytes, with their rate."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
         disable=not errors.is_terminal,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark import metrics
+from benchmark.cell_evaluation import evaluate_cell, evidence
 from benchmark.evaluator import ALL
 from benchmark.store import EVALUATION, Record, records_below
+from datasets.errors import UserError
 from datasets.splits import GROUPS
 
 COMMITTED, LOCAL = "committed", "this machine"
@@ -28,27 +31,73 @@ class Entry:
     origin: str
 
     @property
-    def protocol(self) -> tuple[str, int | None]:
-        """Rows of different protocols never share a table: data recipe and metric version."""
-        version = None if self.evaluation is None else self.evaluation["metric_version"]
-        return str(self.record.cell["fingerprint"]), version
+    def key(self) -> str:
+        """The row that it belongs to."""
+        return self.record.cell.key
+
+    @property
+    def protocol(self) -> tuple[str, int]:
+        """Rows of different protocols never share a table: data recipe and rules."""
+        return self.record.cell.fingerprint, self.record.cell.protocol
+
+    @property
+    def finished(self) -> str:
+        """When, in a form that sorts."""
+        return str(self.record.made_with.get("finished", ""))
+
+    @property
+    def title(self) -> str:
+        """The method's title, with its variant where it has one."""
+        variant = self.record.cell.variant
+        return f"{self.record.title} ({variant})" if variant else self.record.title
 
 
 def load_entries(folder: Path, origin: str) -> list[Entry]:
-    """All cells below a folder."""
-    entries = []
-    for cell, record in records_below(folder):
-        path = cell / EVALUATION
-        done = record.status == "done" and path.is_file()
-        entries.append(Entry(record, json.loads(path.read_text(encoding="utf-8")) if done else None, origin))
-    return entries
+    """All cells below a folder, each with figures of today's definitions."""
+    return [
+        Entry(record, evaluation_of(cell, record) if record.status == "done" else None, origin)
+        for cell, record in records_below(folder)
+    ]
+
+
+def evaluation_of(folder: Path, record: Record) -> Mapping[str, Any]:
+    """The stored figures; fresh ones where these are missing, unreadable or of other definitions.
+
+    Raises:
+        UserError: the figures are not there and neither are the predictions.
+    """
+    try:
+        stored: dict[str, Any] = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
+        if stored["metric_version"] == metrics.VERSION:
+            return stored
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    source = evidence(record.kind)
+    if not (folder / source).is_file():
+        raise UserError(f"{folder} has lost its {source}; delete the folder to compute the cell again")
+    return evaluate_cell(folder, record.data)
 
 
 def merge(committed: Iterable[Entry], local: Iterable[Entry]) -> list[Entry]:
     """One origin a row: this machine's where it has computed any cell of the row, else the committed ones."""
     local = list(local)
-    own = {entry.record.key for entry in local}
-    return [entry for entry in committed if entry.record.key not in own] + local
+    own = {(entry.key, entry.protocol) for entry in local}
+    return [entry for entry in committed if (entry.key, entry.protocol) not in own] + local
+
+
+def comparable(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of every row that share the settings of its latest one, on the splits that boards average over.
+
+    A row whose method has changed shows its new cells alone until the others are computed again.
+    """
+    latest = {(entry.key, entry.protocol): entry for entry in sorted(entries, key=lambda entry: entry.finished)}
+    splits = {entry.protocol: entry.record.data["splits"] for entry in entries if entry.record.data}
+    return [
+        entry
+        for entry in entries
+        if entry.record.cell.settings == latest[entry.key, entry.protocol].record.cell.settings
+        and entry.record.cell.split in splits.get(entry.protocol, [entry.record.cell.split])
+    ]
 
 
 def cell_values(evaluation: Mapping[str, Any]) -> dict[str, float]:
@@ -67,25 +116,41 @@ def cell_values(evaluation: Mapping[str, Any]) -> dict[str, float]:
     return {name: np.nan if value is None else float(value) for name, value in values.items()}
 
 
+_EMPTY: dict[str, Any] = {"groups": {group: {"auc": None, "oscr": None} for group in COLUMNS}, "decisions": {}}
+_COSTS = ("parameters", "train_seconds", "images_per_second", "peak_memory")
+FIGURES = (*cell_values(_EMPTY), *(f"cost_{name}" for name in _COSTS))
+
+
 def cells_frame(entries: Iterable[Entry]) -> pd.DataFrame:
     """One line a cell: what it is, what became of it, its figures and its cost."""
-    lines = []
-    for entry in entries:
-        record = entry.record
-        line: dict[str, Any] = {
-            "method": record.key,
-            "title": record.title,
-            "split": record.split,
-            "seed": record.seed,
-            "status": record.status,
-            "origin": entry.origin,
-            "fingerprint": record.cell["fingerprint"],
-        }
-        line |= {f"cost_{name}": value for name, value in record.cost.items()}
-        if entry.evaluation is not None:
-            line |= cell_values(entry.evaluation)
-        lines.append(line)
-    return pd.DataFrame(lines)
+    return pd.DataFrame([_line(entry, entry.key, entry.title, entry.evaluation) for entry in entries])
+
+
+def confidences_frame(entries: Iterable[Entry]) -> pd.DataFrame:
+    """The same for the other confidences that methods declare: one line a cell and confidence."""
+    return pd.DataFrame(
+        [
+            _line(entry, f"{entry.key}/{name}", f"{entry.title}: {name}", {**entry.evaluation, "groups": groups})
+            for entry in entries
+            if entry.evaluation is not None
+            for name, groups in entry.evaluation["variants"].items()
+        ]
+    )
+
+
+def _line(entry: Entry, key: str, title: str, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
+    cell, record = entry.record.cell, entry.record
+    return {
+        "method": key,
+        "title": title,
+        "split": cell.split,
+        "seed": cell.seed,
+        "status": record.status,
+        "origin": entry.origin,
+        "fingerprint": cell.fingerprint,
+        **{f"cost_{name}": record.cost.get(name, np.nan) for name in _COSTS},
+        **cell_values(_EMPTY if evaluation is None else evaluation),
+    }
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -95,9 +160,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     (mean over splits of the deviation between seeds), and counts.
     """
     done = frame[frame.status == "done"]
-    names = [str(column) for column in frame.columns]
-    figures = [name for name in names if name.startswith("cost_") or name in cell_values(_EMPTY)]
-    by_split = done.groupby(["method", "split"])[figures]
+    by_split = done.groupby(["method", "split"])[list(FIGURES)]
     means = by_split.mean().groupby("method")
     parts: list[pd.DataFrame | pd.Series[Any]] = [
         means.mean().add_suffix("_mean"),
@@ -112,6 +175,3 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     number = ["splits", "seeds", "failed", "skipped"]
     counts[number] = counts[number].fillna(0).astype(int)
     return counts.join(parts)
-
-
-_EMPTY: dict[str, Any] = {"groups": {group: {"auc": None, "oscr": None} for group in COLUMNS}, "decisions": {}}

@@ -7,24 +7,41 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmark.cli import CHECKOUT
+from benchmark import cluster_command, similarity_command
+from benchmark.cell_evaluation import evaluate_cell
+from benchmark.cluster_cells import FOLDER
 from benchmark.console import say
-from benchmark.execute import reevaluate
+from benchmark.curve import CURVE
+from benchmark.curve_figure import draw_curves
+from benchmark.curve_table import curves_frame
+from benchmark.discovery import GROUPS_FILE, ITERATIONS
 from benchmark.figures import accuracy_against_auc
 from benchmark.leaderboard import CELLS, Board, build_board, write_board
+from benchmark.options import CHECKOUT, Parser
+from benchmark.predict_command import add_options, predict
 from benchmark.scaffold import new_method
-from benchmark.store import CELL, EVALUATION, HISTORY, PREDICTIONS, read_record, records_below
+from benchmark.store import (
+    CELL,
+    EVALUATION,
+    HISTORY,
+    PREDICTIONS,
+    Record,
+    cell_folders,
+    read_record,
+    records_below,
+    write_json,
+)
 from benchmark.verify import verify_cell
 from datasets.console import progress
 from datasets.errors import UserError
 from methods.core.registry import discover
 
-SMALL_FILES = (CELL, EVALUATION, PREDICTIONS, HISTORY)
+SMALL_FILES = (CELL, EVALUATION, PREDICTIONS, GROUPS_FILE, ITERATIONS, HISTORY, CURVE)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Options of every command; a contract, as those of run_all.py."""
-    words = argparse.ArgumentParser(prog="python -m benchmark", description=__doc__)
+    words = Parser(prog="python -m benchmark", description=__doc__)
     commands = words.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], int], help_: str) -> argparse.ArgumentParser:
@@ -37,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
         ("leaderboard", write_boards, "write the boards from stored cells"),
         ("figures", draw_figures, "draw the pictures of the boards"),
         ("verify", verify_cells, "check that hashes and figures follow from what cells hold"),
+        ("cluster", cluster_cells, "cluster stored features, for the discovery table"),
+        ("similarity", compare_views, "compare the views of methods, such as augmentation models"),
         ("submit", submit, "copy this machine's cells into the leaderboards folder, to be committed"),
     ):
         command = add(name, run, help_)
@@ -48,8 +67,13 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--official", action="store_true", help="also as the official code computes it")
         if name == "figures":
             command.add_argument("--out", type=Path, help="folder of the pictures (default: beside each board)")
+        if name == "cluster":
+            cluster_command.add_options(command)
+        if name == "similarity":
+            similarity_command.add_options(command)
         if name == "submit":
             command.add_argument("--methods", help="names, separated by commas (default: all)")
+    add_options(add("predict", predict, "attribute images of your own by a fitted cell"))
     scaffold = add("new-method", scaffold_method, "write a plugin and its test to start from")
     scaffold.add_argument("name", help="in lower case, such as my_method")
     scaffold.add_argument("--folder", type=Path, default=CHECKOUT, help="checkout to write into")
@@ -62,33 +86,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def places(results: Path) -> list[tuple[str, str]]:
-    """Data set and preset of every board that the results folder holds cells for.
+def local_roots(results: Path) -> list[Path]:
+    """Folders <results>/<data set>/<preset> that hold cells."""
+    roots = {path.parents[2] for path in results.glob(f"*/*/*/*/{CELL}")}
+    return sorted(root for root in roots if not root.parent.name.startswith("."))
+
+
+def committed_roots(leaderboards: Path) -> list[Path]:
+    """Folders <leaderboards>/<board>/cells that hold cells."""
+    return sorted({path.parents[2] for path in leaderboards.glob(f"*/{CELLS}/*/*/{CELL}")})
+
+
+def local_cells(results: Path) -> list[tuple[Path, Record]]:
+    """The finished cells of this machine.
 
     Raises:
         UserError: there are none.
     """
-    found = sorted({path.parents[2] for path in results.glob(f"*/*/*/*/{CELL}")})
-    if not found:
-        raise UserError(f"no cells in {results}; make some with python run_all.py")
-    return list(dict.fromkeys((path.parent.name, path.name) for path in found if not path.parent.name.startswith(".")))
+    found = [(folder, record) for root in local_roots(results) for folder, record in records_below(root)]
+    done = [(folder, record) for folder, record in found if record.status == "done"]
+    if not done:
+        raise UserError(f"no finished cells in {results}; make some with python run_all.py")
+    return done
+
+
+def all_cells(options: argparse.Namespace) -> list[Path]:
+    """Folders of local and committed cells.
+
+    Raises:
+        UserError: there are none.
+    """
+    roots = [*local_roots(options.results), *committed_roots(options.leaderboards)]
+    cells = [folder for root in roots for folder in cell_folders(root)]
+    if not cells:
+        raise UserError(f"no cells in {options.results} or {options.leaderboards}; make some with python run_all.py")
+    return cells
 
 
 def boards(options: argparse.Namespace) -> Iterator[Board]:
-    for dataset, preset in places(options.results):
+    """Every board that local or committed cells belong to."""
+    one_of_each = {folder.parents[1]: folder for folder in all_cells(options)}
+    cells = [record.cell for record in map(read_record, one_of_each.values()) if record is not None]
+    for dataset, preset in sorted({(cell.dataset, cell.preset) for cell in cells}):
         yield build_board(dataset, preset, options.results, options.leaderboards)
 
 
 def evaluate_cells(options: argparse.Namespace) -> int:
-    folders = [
-        folder
-        for dataset, preset in places(options.results)
-        for folder, record in records_below(options.results / dataset / preset)
-        if record.status == "done"
-    ]
-    for folder in progress(folders, len(folders), "evaluating"):
-        reevaluate(folder, official=options.official)
-    say(f"{len(folders)} cells evaluated from their stored predictions")
+    cells = local_cells(options.results)
+    for folder, record in progress(cells, len(cells), "evaluating"):
+        write_json(folder / EVALUATION, evaluate_cell(folder, record.data, options.official))
+    say(f"{len(cells)} cells evaluated from their stored predictions")
     return 0
 
 
@@ -101,20 +148,36 @@ def write_boards(options: argparse.Namespace) -> int:
 
 def draw_figures(options: argparse.Namespace) -> int:
     for board in boards(options):
+        chapter = next((part for part in board.chapters if part.data), None)
+        if chapter is None:
+            say(f"no picture of {board.name}: none of its cells is finished")
+            continue
         folder = options.out or options.leaderboards / board.name
         name = f"{board.name}.png" if options.out else "accuracy-auc.png"
-        say(f"picture: {accuracy_against_auc(board, folder / name)}")
+        say(f"picture: {accuracy_against_auc(chapter, folder / name)}")
+        curves = curves_frame(chapter.entries)
+        if len(curves):
+            say(f"picture: {draw_curves(curves, board.name, folder / f'{board.name}-rounds.png')}")
     return 0
+
+
+def cluster_cells(options: argparse.Namespace) -> int:
+    """Cluster what is missing and write the boards again."""
+    cells = cluster_command.of_methods(local_cells(options.results), options.methods)
+    computed = cluster_command.cluster_all(cells, cluster_command.plan_of(options), options.jobs)
+    say(f"{computed} clusterings computed now, of {len(cells)} cells")
+    return write_boards(options)
+
+
+def compare_views(options: argparse.Namespace) -> int:
+    cells = cluster_command.of_methods(local_cells(options.results), options.methods)
+    return similarity_command.similarity(cells, options)
 
 
 def verify_cells(options: argparse.Namespace) -> int:
     """Check local and committed cells; status 1 if something is wrong."""
-    roots = [options.results / dataset / preset for dataset, preset in places(options.results)]
-    roots += sorted(options.leaderboards.glob(f"*/{CELLS}"))
-    cells = [found for root in roots for found in records_below(root)]
-    faults = [
-        fault for folder, record in progress(cells, len(cells), "verifying") for fault in verify_cell(folder, record)
-    ]
+    cells = all_cells(options)
+    faults = [fault for folder in progress(cells, len(cells), "verifying") for fault in verify_cell(folder)]
     for fault in faults:
         say(fault)
     say(f"{len(cells)} cells checked, {len(faults)} faults")
@@ -123,15 +186,17 @@ def verify_cells(options: argparse.Namespace) -> int:
 
 def submit(options: argparse.Namespace) -> int:
     """Copy the small files of finished cells; large ones (models, features) stay on this machine."""
-    wanted = None if options.methods is None else {key.strip() for key in options.methods.split(",")}
-    copied = 0
-    for dataset, preset in places(options.results):
-        root, target = options.results / dataset / preset, options.leaderboards / f"{dataset}-{preset}" / CELLS
-        for folder, record in records_below(root):
-            if record.status == "done" and (wanted is None or record.key in wanted):
-                place_cell(folder, target / folder.relative_to(root))
-                copied += 1
-    say(f"{copied} cells copied to {options.leaderboards}; commit them together with the board")
+    wanted = None if options.methods is None else [key.strip() for key in options.methods.split(",")]
+    cells = local_cells(options.results)
+    if wanted is not None:
+        cells = [(folder, record) for folder, record in cells if record.cell.key in wanted]
+        absent = sorted(set(wanted) - {record.cell.key for _, record in cells})
+        if absent:
+            raise UserError(f"no finished cells of '{absent[0]}' in {options.results}; run it first")
+    for folder, record in cells:
+        board = options.leaderboards / f"{record.cell.dataset}-{record.cell.preset}"
+        place_cell(folder, board / CELLS / record.cell.key / folder.name)
+    say(f"{len(cells)} cells copied to {options.leaderboards}; commit them together with the board")
     return 0
 
 
@@ -143,6 +208,8 @@ def place_cell(source: Path, target: Path) -> None:
     for name in SMALL_FILES:
         if (source / name).is_file():
             shutil.copy2(source / name, beside / name)
+    if (source / FOLDER).is_dir():
+        shutil.copytree(source / FOLDER, beside / FOLDER)
     if read_record(beside) is None:
         raise UserError(f"{source} holds no cell")
     shutil.rmtree(target, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from methods.core.settings import RunSettings
 
 FOLDER = Path(__file__).parent / "presets"
 CUSTOM = "custom-"
+CHANGED = "~"  # stands between a preset and the name of what was changed in its data or run settings
+_POWER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")  # YAML reads 1e-3 as text
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")  # safe in a folder name everywhere
 
 Overrides = dict[str, dict[str, Any]]  # owner ("data", "run" or a method) -> setting -> value
 
@@ -47,12 +51,21 @@ def load_preset(name: str, dataset: str, overrides: Overrides, label: str | None
     """
     if name not in preset_names():
         raise UserError(f"unknown preset '{name}'; use one of {', '.join(preset_names())}")
+    if label is not None:
+        _check_label(label, overrides)
     content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     data = {**content["data"]["default"], **content["data"].get(dataset, {}), **overrides.get("data", {})}
     run = {**content.get("run", {}), **overrides.get("run", {})}
     changed = {owner: overrides[owner] for owner in ("data", "run") if overrides.get(owner)}
-    key = f"{name}~{label or custom_name(changed)}" if changed else name
+    key = f"{name}{CHANGED}{label or custom_name(changed)}" if changed else name
     return Preset(name, key, validated(DataSettings, data, "data"), validated(RunSettings, run, "run"))
+
+
+def _check_label(label: str, overrides: Overrides) -> None:
+    if not overrides:
+        raise UserError(f"--variant {label} names what --set changes; add --set OWNER.KEY=VALUE")
+    if not _NAME.fullmatch(label):
+        raise UserError(f"--variant {label}: use letters, digits and . _ + - and start with a letter or digit")
 
 
 def parse_overrides(items: Sequence[str]) -> Overrides:
@@ -67,17 +80,17 @@ def parse_overrides(items: Sequence[str]) -> Overrides:
         owner, dot, key = target.partition(".")
         if not (equals and dot and owner and key):
             raise UserError(f"--set {item}: write METHOD.KEY=VALUE, data.KEY=VALUE or run.KEY=VALUE")
-        try:
-            overrides.setdefault(owner, {})[key] = yaml.safe_load(_with_point(value))
-        except yaml.YAMLError:
-            raise UserError(f"--set {item}: '{value}' is not a YAML value") from None
+        overrides.setdefault(owner, {})[key] = _parsed(value, item)
     return overrides
 
 
-def _with_point(value: str) -> str:
-    """YAML reads 1e-3 as text; 1.0e-3 is what is meant."""
-    mantissa, exponent, power = value.partition("e")
-    return f"{mantissa}.0e{power}" if exponent and mantissa.lstrip("-+").isdigit() else value
+def _parsed(value: str, item: str) -> Any:
+    if _POWER.fullmatch(value):
+        return float(value)
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {item}: '{value}' is not a YAML value") from None
 
 
 def custom_name(changes: Mapping[str, Any]) -> str:

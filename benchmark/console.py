@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
+from tabulate import tabulate
 
 from benchmark.cells import Cell
-from benchmark.execute import Outcome, load_progress
+from benchmark.execute import PROGRESS, STARTED, Outcome, load_progress
 from benchmark.store import LOG, Store
 from datasets.console import console, errors, progress_bar
 
@@ -22,6 +24,8 @@ _STYLES = {"done": "green", "failed": "red", "skipped": "yellow"}
 class Watch:
     """Follows a run through the small files that its workers write.
 
+    Where there is no terminal, only the lines of cells that ended are shown.
+
     Args:
         cells: those that are going to be computed.
         store: where they are going to appear.
@@ -30,7 +34,7 @@ class Watch:
     def __init__(self, cells: Sequence[Cell], store: Store) -> None:
         self._cells, self._store = list(cells), store
         self._bar = progress_bar()
-        self._total = self._bar.add_task(f"{len(cells)} cells", total=float(max(1, len(cells))))
+        self._total = self._bar.add_task("cells", total=float(max(1, len(cells))))
         self._rows: dict[str, TaskID] = {}
         self._ended: set[str] = set()
         self._stop = threading.Event()
@@ -46,19 +50,20 @@ class Watch:
             finally:
                 self._stop.set()
                 poller.join()
+                self._update()
 
     def told(self, outcome: Outcome) -> None:
         """Print the line of a cell that ended."""
         title = outcome.cell.title
         self._ended.add(title)
-        style = _STYLES[outcome.status]
-        errors.print(f"[{style}]{outcome.status:8}[/] {title}  {outcome.seconds:7.1f} s")
+        style, count = _STYLES[outcome.status], f"{len(self._ended)}/{len(self._cells)}"
+        errors.print(f"[{style}]{outcome.status:7}[/]  {escape(title)}  {outcome.seconds:.1f} s  ({count})")
         if outcome.reason:
             errors.print(f"         {outcome.reason}", markup=False)
             errors.print(f"         log: {self._store.folder(outcome.cell) / LOG}", markup=False)
 
     def _poll(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
+        while not (self._stop.wait(POLL_SECONDS) or self._bar.disable):
             self._update()
 
     def _update(self) -> None:
@@ -66,18 +71,24 @@ class Watch:
         for cell in self._cells:
             if cell.title in self._ended:
                 self._hide(cell.title)
-                continue
-            standing = load_progress(self._store.scratch(cell) / "progress.json")
-            if standing is None:
-                continue
-            share = (standing.epoch + standing.step / max(1, standing.steps)) / max(1, standing.epochs)
-            parts += min(share, 1.0) * 0.95
-            row = self._rows.get(cell.title)
-            if row is None:
-                row = self._rows[cell.title] = self._bar.add_task("", total=float(standing.epochs))
-            text = f"  {cell.title}  {standing.stage}"
-            self._bar.update(row, description=text, completed=share * standing.epochs, total=float(standing.epochs))
+            else:
+                parts += self._show(cell)
         self._bar.update(self._total, completed=parts)
+
+    def _show(self, cell: Cell) -> float:
+        """Update the row of a cell at work; the share of the cell that is done."""
+        scratch = self._store.scratch(cell)
+        standing = load_progress(scratch / PROGRESS) if (scratch / STARTED).exists() else None
+        if standing is None:
+            return 0.0
+        row = self._rows.get(cell.title)
+        if row is None:
+            row = self._rows[cell.title] = self._bar.add_task("")
+        share = min(1.0, (standing.epoch + standing.step / max(1, standing.steps)) / max(1, standing.epochs))
+        text = f"  {escape(cell.title)}  {escape(standing.stage)}"
+        total = float(standing.epochs)
+        self._bar.update(row, description=text, completed=share * total, total=total)
+        return 0.95 * share  # judging and storing are still to come
 
     def _hide(self, title: str) -> None:
         row = self._rows.pop(title, None)
@@ -91,10 +102,13 @@ def show_markdown(text: str) -> None:
 
 
 def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A small table."""
+    """A small table; where there is no terminal, one line a row, as wide as it needs."""
+    if not console.is_terminal:
+        say(f"{title}\n{tabulate(rows, headers, tablefmt='plain', disable_numparse=True)}\n")
+        return
     table = Table(*headers, title=title, title_justify="left", box=None)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print(table)
 
 

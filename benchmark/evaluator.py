@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def evaluate(judgements: Judgements, classes: Classes, seen_sources: frozenset[s
     """
     known, val = judgements.of(KNOWN), judgements.of(VAL)
     right = judgements.predicted == judgements.label
-    values: Values = {
+    return {
         "schema": SCHEMA,
         "metric_version": metrics.VERSION,
         "val_accuracy": _mean(right[val]),
@@ -58,7 +59,13 @@ def evaluate(judgements: Judgements, classes: Classes, seen_sources: frozenset[s
         "decisions": hard_decisions(judgements, right),
         "unknown_classes": [row for group in GROUPS for row in class_rows(judgements, group, classes)],
     }
-    return values
+
+
+def evaluate_stored(folder: Path, data: Mapping[str, Any], official: bool = False) -> Values:
+    """The same from a cell's stored predictions and what its record says of the data."""
+    unknown = {group: tuple(names) for group, names in data["unknown"].items()}
+    classes = Classes(tuple(data["known"]), unknown)
+    return evaluate(Judgements.load(folder), classes, frozenset(data["seen_sources"]), official)
 
 
 def closed_set(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> Values:
@@ -76,15 +83,20 @@ def closed_set(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_clas
 
 
 def real_images(judgements: Judgements, right: Bools, known: Bools, seen_sources: frozenset[str]) -> Values:
-    """Accuracy on real images by source, on seen and unseen sources, and without the unseen ones."""
+    """Accuracy on real images by source, on seen and unseen sources, and without the unseen ones.
+
+    An image whose source is not known counts as neither seen nor unseen.
+    """
+    source = judgements.source
     real = known & (judgements.label == 0)
-    seen = real & np.isin(judgements.source, sorted(seen_sources))
-    names = np.unique(judgements.source[real]).tolist()
+    seen = real & np.isin(source, np.array(sorted(seen_sources), dtype=np.str_))
+    unseen = real & ~seen & (source != "")
+    names = np.unique(source[real]).tolist()
     return {
-        "accuracy_without_unseen_real": _mean(right[known & (~real | seen)]),
+        "accuracy_without_unseen_real": _mean(right[known & ~unseen]),
         "accuracy_seen_real": _mean(right[seen]),
-        "accuracy_unseen_real": _mean(right[real & ~seen]),
-        "accuracy_by_real_source": {name: _mean(right[real & (judgements.source == name)]) for name in names if name},
+        "accuracy_unseen_real": _mean(right[unseen]),
+        "accuracy_by_real_source": {name: _mean(right[real & (source == name)]) for name in names if name},
     }
 
 
@@ -133,26 +145,26 @@ def hard_decisions(judgements: Judgements, right: Bools) -> Values:
 
 def class_rows(judgements: Judgements, group: str, classes: Classes) -> list[Values]:
     """One row an unknown class: AUC of all known test images against it, and what it is taken for."""
-    known, member = judgements.of(KNOWN), judgements.of(group)
+    known, member = judgements.confidence[judgements.of(KNOWN)], judgements.of(group)
     rows = []
     for label, name in enumerate(classes.unknown.get(group, ())):
         mask = member & (judgements.label == label)
-        if not (mask.any() and known.any()):
-            rows.append({"group": group, "class": name, "images": int(mask.sum()), "auc": None})
-            continue
-        counts = np.bincount(judgements.predicted[mask], minlength=len(classes.known))
-        rows.append(
-            {
-                "group": group,
-                "class": name,
-                "images": int(mask.sum()),
-                "auc": metrics.auc(judgements.confidence[known], judgements.confidence[mask]),
-                "mean_confidence": float(judgements.confidence[mask].mean()),
-                "taken_for": classes.known[int(counts.argmax())],
-                "taken_for_share": float(counts.max() / mask.sum()),
-            }
-        )
+        row = {"group": group, "class": name, "images": int(mask.sum())}
+        rows.append(row | _against(known, judgements.confidence[mask], judgements.predicted[mask], classes))
     return rows
+
+
+def _against(known: Floats, confidence: Floats, predicted: NDArray[np.int64], classes: Classes) -> Values:
+    """The figures of one unknown class from its images' confidence and predicted classes."""
+    if not (confidence.size and known.size):
+        return {"auc": None, "mean_confidence": None, "taken_for": None, "taken_for_share": None}
+    counts = np.bincount(predicted, minlength=len(classes.known))
+    return {
+        "auc": metrics.auc(known, confidence),
+        "mean_confidence": float(confidence.mean()),
+        "taken_for": classes.known[int(counts.argmax())],
+        "taken_for_share": float(counts.max() / predicted.size),
+    }
 
 
 def _mean(flags: NDArray[Any]) -> float | None:

@@ -8,22 +8,29 @@ import platform
 import subprocess
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
+from benchmark.cell_evaluation import evaluate_cell
 from benchmark.cells import Cell
-from benchmark.evaluator import Classes, evaluate
+from benchmark.checkpoints import take_released
+from benchmark.cluster_cells import FEATURES, statistics
+from benchmark.curve import CURVE, Curve
+from benchmark.discovery import DiscoveryWork, discover_groups
 from benchmark.judgements import Judgements, judge
 from benchmark.store import (
     EVALUATION,
     HISTORY,
     LOG,
     Record,
+    Status,
     Store,
     flush_folder,
     read_record,
@@ -32,17 +39,21 @@ from benchmark.store import (
     write_record,
 )
 from datasets.catalogue import DataRequest
+from datasets.errors import UserError
 from datasets.splits import REAL
 from datasets.types import Dataset, Split
 from methods.core.device import choose, make_deterministic, peak_memory, synchronise
 from methods.core.history import History
-from methods.core.method import Method, Plugin
+from methods.core.method import DiscoveryMethod, Method, Plugin, Prediction
 from methods.core.registry import Registry, discover
 from methods.core.run import Progress, Run
 from methods.core.settings import RunSettings
 
 MODEL = "model"
+STARTED, PROGRESS = "started", "progress.json"
 _CHECKOUT = Path(__file__).parents[1]
+# Raised by the machine rather than by the method, whose unfinished work may then be continued.
+_SURROUNDINGS = (OSError, MemoryError, torch.cuda.OutOfMemoryError)
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ class Job:
     data: DataRequest
     results: Path
     device: str
+    curve: bool = False  # also judge the test images after every epoch; without influence on the weights
+    released: Path | None = None  # folder of released weights, which the method takes instead of being trained
 
 
 @dataclass(frozen=True)
@@ -60,63 +73,133 @@ class Outcome:
     """What became of a cell."""
 
     cell: Cell
-    status: str
+    status: Status
     seconds: float
     reason: str | None = None
 
 
 def execute(job: Job) -> Outcome:
-    """Compute a cell and store it; an exception of the method is stored as its failure."""
-    cell, store, started = job.cell, Store(job.results), time.perf_counter()
-    (store.scratch(cell)).mkdir(parents=True, exist_ok=True)
-    make_deterministic(cell.run["threads"])
-    registry = discover()
+    """Compute a cell and store it; an exception of the method is stored as its failure.
+
+    A mark lies beside the unfinished work while this runs: whoever finds it after a crash knows what
+    was in flight.
+    """
+    mark, started = Store(job.results).scratch(job.cell) / STARTED, time.perf_counter()
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    make_deterministic(job.cell.run["threads"])
+    with threadpool_limits(job.cell.run["threads"]):  # libraries beside torch have pools of their own
+        status, reason = _attempt(job)
+    mark.unlink(missing_ok=True)
+    return Outcome(job.cell, status, time.perf_counter() - started, reason)
+
+
+def _attempt(job: Job) -> tuple[Status, str | None]:
+    """What became of a cell, and why if it is not done."""
+    cell, store, registry = job.cell, Store(job.results), discover()
     plugin = registry[cell.method]
     missing = [key for key in cell.needs if not _has(store, cell, key)]
     if missing:
         reason = f"needs {', '.join(missing)}, which did not finish on this split and seed"
         store_failure(store, cell, plugin, "skipped", reason)
-        return Outcome(cell, "skipped", time.perf_counter() - started, reason)
+        return "skipped", reason
     try:
         compute(job, store, registry)
-    except Exception as error:  # noqa: BLE001 - whatever a method raises must not stop the others
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a method raises must not stop the others
+        if not isinstance(error, _SURROUNDINGS):
+            store.clear(cell)  # who repairs the method must not continue from what the faulty one had saved
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         store_failure(store, cell, plugin, "failed", reason, traceback.format_exc())
-        return Outcome(cell, "failed", time.perf_counter() - started, reason)
-    return Outcome(cell, "done", time.perf_counter() - started)
+        return "failed", reason
+    return "done", None
+
+
+@dataclass(frozen=True)
+class MethodWork:
+    """What a cell of a method keeps."""
+
+    method: Method
+    judgements: Judgements
+    raw: Prediction
+    training: dict[str, np.ndarray[Any, np.dtype[np.float64]]]  # mean and deviation of the training set's features
+    curve: Curve | None
+    cost: dict[str, Any]
+    summary: str
+
+    def save(self, folder: Path) -> None:
+        self.method.save(folder / MODEL)
+        self.judgements.save(folder)
+        write_arrays(folder / "scores.npz", {"scores": self.raw.scores.astype(np.float32)})
+        write_arrays(folder / FEATURES, {"features": self.raw.features.astype(np.float32), **self.training})
+        if self.curve is not None:
+            self.curve.save(folder / CURVE)
 
 
 def compute(job: Job, store: Store, registry: Registry) -> None:
-    """Fit, judge, evaluate, commit."""
+    """Fit, judge, evaluate, commit.
+
+    Raises:
+        UserError: the data are not those that the cell was planned for.
+    """
     cell, dataset = job.cell, job.data.open()
+    if dataset.fingerprint != cell.fingerprint:
+        raise UserError(f"data set {dataset.name} has changed since this run began; start it again")
     split = dataset.split(cell.split)
     plugin, run = registry[cell.method], make_run(job, store, registry)
-    method = cast(Method, plugin(plugin.Config(**cell.config), run))
+    method = plugin(plugin.Config(**cell.config), run)
+    if isinstance(method, DiscoveryMethod):
+        work: MethodWork | DiscoveryWork = discover_groups(method, split)
+    else:
+        work = _work_of(cast(Method, method), job, split, store.scratch(cell))
+    with store.writing(cell) as folder:
+        work.save(folder)
+        write_history(folder / HISTORY, run.history)
+        data = data_facts(dataset, split)
+        write_json(folder / EVALUATION, evaluate_cell(folder, data))
+        (folder / LOG).write_text(f"{cell.title}: done: {work.summary}\n", encoding="utf-8")
+        write_record(folder, make_record(cell, plugin, "done", data=data, cost=work.cost, device=str(run.device)))
 
+
+def _work_of(method: Method, job: Job, split: Split, scratch: Path) -> MethodWork:
+    """Train the method, or give it released weights, and judge."""
+    if job.released is None:
+        return fit_and_judge(method, split, scratch / CURVE if job.curve else None)
+    folder = job.released
+    work = fit_and_judge(method, split, fit=lambda: take_released(method, folder, job.cell, split.train))
+    del work.cost["train_seconds"]
+    return work
+
+
+def fit_and_judge(
+    method: Method, split: Split, curve_file: Path | None = None, fit: Callable[[], None] | None = None
+) -> MethodWork:
+    """Fit on training and validation images, then judge all parts of the split.
+
+    Args:
+        fit: what is done instead of the method's own `fit`.
+        curve_file: where to keep the figures of every epoch while they come in; None: they are not computed.
+    """
+    device = method.run.device
+    curve = None if curve_file is None else Curve(method, split, curve_file)
+    method.run.on_epoch = curve
     started = time.perf_counter()
-    method.fit(split.train, split.val)
-    synchronise(run.device)
+    if fit is None:
+        method.fit(split.train, split.val)
+    else:
+        fit()
+    synchronise(device)
     fitted = time.perf_counter()
     judgements, raw = judge(method, split)
-    synchronise(run.device)
+    synchronise(device)
     judged = time.perf_counter()
-
     cost = {
         "parameters": method.trainable(),
         "train_seconds": round(fitted - started, 2),
-        "images_per_second": round(len(judgements.ids) / (judged - fitted), 1),
-        "peak_memory": peak_memory(run.device),
+        "images_per_second": round(len(judgements.ids) / max(judged - fitted, 1e-9), 1),
+        "peak_memory": peak_memory(device),
     }
-    with store.writing(cell) as folder:
-        method.save(folder / MODEL)
-        judgements.save(folder)
-        write_arrays(folder / "scores.npz", {"scores": raw.scores.astype(np.float32)})
-        write_arrays(folder / "features.npz", {"features": raw.features.astype(np.float32)})
-        write_history(folder / HISTORY, run.history)
-        data = data_facts(dataset, split)
-        write_json(folder / EVALUATION, evaluate(judgements, *names_of(data)))
-        (folder / LOG).write_text(f"{cell.title}: done in {judged - started:.1f} s\n", encoding="utf-8")
-        write_record(folder, make_record(cell, plugin, "done", data=data, cost=cost, device=job.device))
+    training = statistics(method.predict(split.train).features)
+    return MethodWork(method, judgements, raw, training, curve, cost, f"{judged - started:.1f} s")
 
 
 def make_run(job: Job, store: Store, registry: Registry) -> Run:
@@ -132,7 +215,7 @@ def make_run(job: Job, store: Store, registry: Registry) -> Run:
         return plugin.load(folder, inner)
 
     def report(progress: Progress) -> None:
-        write_json(scratch / "progress.json", asdict(progress))
+        write_json(scratch / PROGRESS, asdict(progress))
 
     return Run(
         seed=cell.seed, device=device, settings=settings, folder=scratch / "training", resolve=resolve, report=report
@@ -147,7 +230,7 @@ def data_facts(dataset: Dataset, split: Split) -> dict[str, Any]:
     return {
         "title": dataset.title,
         "coverage": dataset.coverage,
-        "splits": len(dataset.split_names),
+        "splits": list(dataset.split_names),
         "known": list(train.classes),
         "unknown": {group: list(images.classes) for group, images in split.unknown.items()},
         "seen_sources": seen,
@@ -156,40 +239,20 @@ def data_facts(dataset: Dataset, split: Split) -> dict[str, Any]:
     }
 
 
-def names_of(data: Mapping[str, Any]) -> tuple[Classes, frozenset[str]]:
-    """The evaluator's view of stored data facts."""
-    unknown = {group: tuple(names) for group, names in data["unknown"].items()}
-    return Classes(tuple(data["known"]), unknown), frozenset(data["seen_sources"])
-
-
-def reevaluate(folder: Path, official: bool = False) -> dict[str, Any]:
-    """Compute a stored cell's evaluation again from its predictions, and write it."""
-    record = read_record(folder)
-    if record is None or record.status != "done":
-        raise ValueError(f"{folder} is not a finished cell")
-    values = evaluate(Judgements.load(folder), *names_of(record.data), official=official)
-    write_json(folder / EVALUATION, values)
-    return values
-
-
-def make_record(cell: Cell, plugin: type[Plugin], status: str, *, device: str | None = None, **facts: Any) -> Record:
-    fields = asdict(cell)
-    fields.pop("needed_by")
+def make_record(cell: Cell, plugin: type[Plugin], status: Status, *, device: str | None = None, **facts: Any) -> Record:
     return Record(
-        cell=fields, hash=cell.hash, status=cast(Any, status), kind=plugin.kind, title=plugin.title,
-        paper=plugin.paper, tables=plugin.tables, made_with=environment(cell, device), **facts,
+        cell=cell, hash=cell.hash, status=status, kind=plugin.kind, title=plugin.title, paper=plugin.paper,
+        tables=plugin.tables, made_with=environment(cell, device), **facts,
     )  # fmt: skip
 
 
 def store_failure(
-    store: Store, cell: Cell, plugin: type[Plugin], status: str, reason: str, trace: str | None = None
+    store: Store, cell: Cell, plugin: type[Plugin], status: Status, reason: str, trace: str | None = None
 ) -> None:
-    """Keep a failure as a cell of its own kind; a finished cell of the same name is not touched by it."""
+    """Keep a failure as a cell of its own kind; a finished cell of the same name is moved aside."""
     folder = store.folder(cell)
-    record = read_record(folder)
-    if record is not None and record.status == "done":
-        store.set_aside(cell)
-    folder.mkdir(parents=True, exist_ok=True)
+    store.set_aside(cell)
+    folder.mkdir(parents=True)
     (folder / LOG).write_text(f"{cell.title}: {status}: {reason}\n\n{trace or ''}", encoding="utf-8")
     write_record(folder, make_record(cell, plugin, status, reason=reason))
     flush_folder(folder)
@@ -199,15 +262,16 @@ def write_history(path: Path, history: History) -> None:
     """One row an epoch; columns are the union of all rows' names."""
     columns = list(dict.fromkeys(name for row in history.rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history.rows)
 
 
 def environment(cell: Cell, device: str | None) -> dict[str, Any]:
-    """Commit, versions, device: what a reader needs to compute the cell again."""
+    """Time, commit, versions, device: what a reader needs to compute the cell again."""
     commit, dirty = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
     return {
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit,
         "dirty": None if dirty is None else bool(dirty),
         "python": platform.python_version(),

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 
 from benchmark.cells import Cell
-from benchmark.execute import Job, Outcome, execute, store_failure
+from benchmark.execute import STARTED, Job, Outcome, execute, store_failure
 from benchmark.store import Store
 from datasets.catalogue import DataRequest
 from datasets.errors import UserError
-from methods.core.device import choose, is_accelerator
 from methods.core.registry import Registry
 
 BACKENDS = ("loky", "dask", "ray")
 DEATHS_ALLOWED = 1  # a cell that was running at two worker deaths is given up
-STARTED = "started"
 
 
 @dataclass(frozen=True)
@@ -34,22 +32,20 @@ class Execution:
     jobs: int = 1
     backend: str = "loky"
     fail_fast: bool = False
+    curve: bool = False  # judge the test images after every epoch, too
+    released: Mapping[str, Path] = field(default_factory=dict)  # folders of released weights by the key of their row
 
-
-def default_jobs(device: str, threads: int) -> int:
-    """Cells side by side: one on an accelerator, else as many as the cores hold threads."""
-    if is_accelerator(choose(device)):
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // threads)
+    def job(self, cell: Cell) -> Job:
+        results = self.results.absolute()  # a worker may have another working directory
+        return Job(cell, self.data, results, self.device, self.curve, self.released.get(cell.key))
 
 
 def waves(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells grouped so that all a cell needs lies in earlier groups."""
+    """Cells grouped so that all a cell needs lies in earlier groups, or is not among them."""
     depth: dict[Path, int] = {}
     grouped: list[list[Cell]] = []
     for cell in cells:  # a plan lists required cells first
-        level = max((depth[cell.sibling(key)] + 1 for key in cell.needs), default=0)
+        level = max((depth.get(cell.sibling(key), -1) + 1 for key in cell.needs), default=0)
         depth[cell.path] = level
         if level == len(grouped):
             grouped.append([])
@@ -73,56 +69,69 @@ def run_plan(
     """
     store, outcomes = Store(execution.results), list[Outcome]()
     for wave in waves(cells):
-        for outcome in _run_wave([cell for cell in wave if not store.done(cell)], execution, store, registry):
-            outcomes.append(outcome)
-            told(outcome)
-            if execution.fail_fast and outcome.status == "failed":
-                return outcomes
+        missing = [cell for cell in wave if not store.done(cell)]
+        with closing(_run_wave(missing, execution, store, registry)) as running:
+            for outcome in running:
+                outcomes.append(outcome)
+                told(outcome)
+                if execution.fail_fast and outcome.status == "failed":
+                    return outcomes
     return outcomes
 
 
-def _run_wave(cells: list[Cell], execution: Execution, store: Store, registry: Registry) -> Iterator[Outcome]:
-    """One wave; the store says what a broken pool left undone."""
+def _run_wave(
+    cells: list[Cell], execution: Execution, store: Store, registry: Registry
+) -> Generator[Outcome, None, None]:
+    """One wave; what a broken pool left undone is submitted again.
+
+    Cells that were running when a worker died go last and one by one, so that the next death has one
+    suspect and a bystander is not blamed twice.
+    """
     deaths: Counter[Path] = Counter()
-    pending = list(cells)
-    while pending:
-        reported: set[Path] = set()
+    breaks = 0  # one after the other without any cell at work
+    batches = deque([cells] if cells else [])
+    while batches:
+        pending, ended = batches.popleft(), set[Path]()
         try:
-            for outcome in _parallel(pending, execution):
-                reported.add(outcome.cell.path)
+            for outcome in _parallel(pending, execution, store):
+                ended.add(outcome.cell.path)
                 yield outcome
-            return
         except BrokenExecutor:
-            lost = [cell for cell in pending if cell.path not in reported and not store.done(cell)]
-            in_flight = [cell for cell in lost if (store.scratch(cell) / STARTED).exists()]
-            deaths.update(cell.path for cell in in_flight)
-            given_up = [cell for cell in in_flight if deaths[cell.path] > DEATHS_ALLOWED]
-            for cell in in_flight:
-                (store.scratch(cell) / STARTED).unlink(missing_ok=True)
-            for cell in given_up:
-                reason = f"its worker process died {deaths[cell.path]} times (out of memory, or killed)"
-                store_failure(store, cell, registry[cell.method], "failed", reason)
-                yield Outcome(cell, "failed", 0.0, reason)
-            yield from (Outcome(c, "done", 0.0) for c in pending if c.path not in reported and store.done(c))
-            pending = [cell for cell in lost if cell not in given_up]
+            left = [cell for cell in pending if cell.path not in ended]
+            yield from (Outcome(cell, "done", 0.0) for cell in left if store.done(cell))
+            lost = [cell for cell in left if not store.done(cell)]
+            suspects = [cell for cell in lost if _mark(store, cell).exists()]
+            breaks = 0 if suspects or len(lost) < len(pending) else breaks + 1
+            if breaks > DEATHS_ALLOWED:  # nothing even started, as when workers cannot read what they are sent
+                raise
+            deaths.update(cell.path for cell in suspects)
+            given_up = [cell for cell in suspects if deaths[cell.path] > DEATHS_ALLOWED]
+            yield from (_give_up(cell, deaths[cell.path], store, registry) for cell in given_up)
+            untouched = [cell for cell in lost if cell not in suspects]
+            batches.extend([untouched] if untouched else [])
+            batches.extend([cell] for cell in suspects if cell not in given_up)
 
 
-def _parallel(cells: list[Cell], execution: Execution) -> Iterator[Outcome]:
-    jobs = [Job(cell, execution.data, execution.results, execution.device) for cell in cells]
-    with parallel_config(_backend(execution.backend), n_jobs=execution.jobs):
-        yield from Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(
-            delayed(tracked)(job) for job in jobs
-        )
+def _give_up(cell: Cell, deaths: int, store: Store, registry: Registry) -> Outcome:
+    reason = f"its worker process died {deaths} times (out of memory, or killed)"
+    store_failure(store, cell, registry[cell.method], "failed", reason)
+    _mark(store, cell).unlink(missing_ok=True)
+    return Outcome(cell, "failed", 0.0, reason)
 
 
-def tracked(job: Job) -> Outcome:
-    """`execute`, leaving a mark while it runs: whoever finds it after a crash knows what was in flight."""
-    mark = Store(job.results).scratch(job.cell) / STARTED
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    outcome = execute(job)
-    mark.unlink(missing_ok=True)
-    return outcome
+def _mark(store: Store, cell: Cell) -> Path:
+    return store.scratch(cell) / STARTED
+
+
+def _parallel(cells: list[Cell], execution: Execution, store: Store) -> Iterator[Outcome]:
+    """Outcomes as they come; one cell of several jobs still gets a process of its own, which may die."""
+    for cell in cells:
+        _mark(store, cell).unlink(missing_ok=True)  # left by a run that was killed
+    tasks = [delayed(execute)(execution.job(cell)) for cell in cells]
+    workers = 1 if execution.jobs == 1 else min(execution.jobs, max(2, len(cells)))
+    backend = _backend(execution.backend)
+    pool = Parallel(workers, backend, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
+    yield from pool(tasks)
 
 
 def _backend(name: str) -> str:
@@ -145,14 +154,16 @@ def _backend(name: str) -> str:
     return name
 
 
-def connect(scheduler: str | None) -> None:
-    """Join a running dask scheduler or ray cluster.
+def connect(backend: str, scheduler: str | None) -> None:
+    """Join a running dask scheduler.
 
     Raises:
-        UserError: the address cannot be used.
+        UserError: another back end is asked for, or the package is not installed.
     """
     if scheduler is None:
         return
+    if backend != "dask":
+        raise UserError(f"--scheduler {scheduler} is an address of dask; add --backend dask")
     try:
         from distributed import Client
     except ImportError:

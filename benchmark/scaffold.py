@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 
@@ -17,10 +18,12 @@ def new_method(name: str, checkout: Path) -> list[Path]:
         The two files.
 
     Raises:
-        UserError: the name is no module name, or a file exists.
+        UserError: the name is no module name, or something of that name exists.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(f"'{name}' cannot name a method; use lower-case letters, digits and underscores")
+    if (checkout / "methods" / name).is_dir():
+        raise UserError(f"{checkout / 'methods' / name} is a package; choose another name")
     targets = {
         checkout / "methods" / f"{name}.py": "method.txt",
         checkout / "tests" / "methods" / f"test_{name}.py": "test_method.txt",

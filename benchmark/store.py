@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ CELL, PREDICTIONS, EVALUATION, HISTORY, LOG = (
     "cell.json", "predictions.npz", "evaluation.json", "history.csv", "run.log",
 )  # fmt: skip
 _RUNNING = ".running"
+_OLD = re.compile(r"\.old\d+$")  # how the name of a cell that was set aside ends
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,17 @@ class Record:
     """The content of a cell.json.
 
     Attributes:
-        cell: fields of the cell that was computed.
-        hash: of that cell.
+        cell: the cell that was computed.
+        hash: of that cell, as it was computed under.
         status: "done", "failed" or "skipped"; the last two carry a `reason`.
         kind, title, paper: of the method, so that boards need not import it.
         tables: leaderboard tables that show the row; empty: those of its kind.
-        data: title, coverage and class names of the data set.
+        data: title, coverage, split and class names of the data set.
         cost: seconds, images per second, weights, peak memory.
-        made_with: commit, versions, device, threads.
+        made_with: time, commit, versions, device, threads.
     """
 
-    cell: Mapping[str, Any]
+    cell: Cell
     hash: str
     status: Status
     kind: str
@@ -54,19 +57,6 @@ class Record:
     cost: Mapping[str, Any] = field(default_factory=dict)
     made_with: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
-
-    @property
-    def key(self) -> str:
-        method, variant = self.cell["method"], self.cell["variant"]
-        return f"{method}@{variant}" if variant else str(method)
-
-    @property
-    def split(self) -> str:
-        return str(self.cell["split"])
-
-    @property
-    def seed(self) -> int:
-        return int(self.cell["seed"])
 
 
 def read_record(folder: Path) -> Record | None:
@@ -82,9 +72,10 @@ def read_record(folder: Path) -> Record | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["schema"] > SCHEMA:
             raise UserError(f"{path} was written by a newer release (schema {content['schema']}); update osma-bench")
-        return Record(**{**content, "tables": tuple(content["tables"])})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete its folder to compute the cell again") from None
+        return Record(**{**content, "cell": Cell(**content["cell"]), "tables": tuple(content["tables"])})
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is damaged ({reason}); delete its folder to compute the cell again") from None
 
 
 class Store:
@@ -112,10 +103,6 @@ class Store:
     def done(self, cell: Cell) -> bool:
         return self.status(cell) == "done"
 
-    def records(self, dataset: str, preset: str) -> Iterator[tuple[Path, Record]]:
-        """Every cell of a data set and preset with its folder, in a stable order."""
-        yield from records_below(self.root / dataset / preset)
-
     @contextmanager
     def writing(self, cell: Cell) -> Iterator[Path]:
         """A folder to fill, which takes the cell's place when the block ends well."""
@@ -128,6 +115,7 @@ class Store:
         target = self.folder(cell)
         target.parent.mkdir(parents=True, exist_ok=True)
         beside.rename(target)
+        _flush(target.parent)
         self.clear(cell)
 
     def clear(self, cell: Cell) -> None:
@@ -139,22 +127,32 @@ class Store:
         folder = self.folder(cell)
         record = read_record(folder)
         if record is not None and record.status == "done":
-            old = next(path for i in range(10**6) if not (path := folder.with_name(f"{folder.name}.old{i}")).exists())
-            folder.rename(old)
+            names = (folder.with_name(f"{folder.name}.old{number}") for number in itertools.count())
+            folder.rename(next(old for old in names if not old.exists()))
         elif folder.exists():
             shutil.rmtree(folder)
 
 
-def records_below(folder: Path) -> Iterator[tuple[Path, Record]]:
-    """Cells in the layout <method>/<split>-seed<k> below a folder; those set aside are passed over."""
+def cell_folders(folder: Path) -> Iterator[Path]:
+    """Cells in the layout <method>/<split>-seed<k> below a folder, in a stable order; not those set aside."""
     for path in sorted(folder.glob(f"*/*/{CELL}")):
-        record = None if ".old" in path.parent.name else read_record(path.parent)
+        name = path.parent.name
+        if not (name.startswith(".") or _OLD.search(name)):
+            yield path.parent
+
+
+def records_below(folder: Path) -> Iterator[tuple[Path, Record]]:
+    """The cells below a folder with their records."""
+    for cell in cell_folders(folder):
+        record = read_record(cell)
         if record is not None:
-            yield path.parent, record
+            yield cell, record
 
 
 def write_record(folder: Path, record: Record) -> None:
-    write_json(folder / CELL, asdict(record))
+    content = asdict(record)
+    content["cell"].pop("needed_by")  # tells about a plan, not about the cell
+    write_json(folder / CELL, content)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -165,7 +163,16 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    """Write arrays by name, compressed.
+
+    Raises:
+        TypeError: an array holds Python objects, which only a pickle could store.
+    """
+    objects = [name for name, array in arrays.items() if array.dtype.hasobject]
+    if objects:
+        raise TypeError(f"cannot store Python objects: {', '.join(objects)}")
+    columns: dict[str, Any] = dict(arrays)
+    np.savez_compressed(path, **columns)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -176,11 +183,17 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def flush_folder(folder: Path) -> None:
     """Force every file of a folder, and the folder itself, to the disk."""
     for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def plain(value: Any) -> Any:

@@ -4,52 +4,65 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells import Cell
-from benchmark.evaluator import evaluate
-from benchmark.execute import names_of
-from benchmark.judgements import Judgements
-from benchmark.store import EVALUATION, PREDICTIONS, Record, plain
+from benchmark import metrics
+from benchmark.cell_evaluation import evaluate_cell, evidence
+from benchmark.store import EVALUATION, Record, plain, read_record
+from datasets.errors import UserError
 
 TOLERANCE = 1e-12
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 
-def verify_cell(folder: Path, record: Record) -> list[str]:
+def verify_cell(folder: Path) -> list[str]:
     """What is wrong with a cell folder, one line each; empty if all is well."""
+    try:
+        record = read_record(folder)
+    except UserError as error:
+        return [str(error)]
+    if record is None:
+        return [f"{folder}: holds no cell"]
     faults = []
-    cell = Cell(**record.cell)
-    if cell.hash != record.hash:
+    if record.cell.hash != record.hash:
         faults.append(f"{folder}: the hash does not follow from the stored settings")
-    if (record.key, f"{record.split}-seed{record.seed}") != (folder.parent.name, folder.name):
-        faults.append(f"{folder}: holds {record.key} {record.split} seed {record.seed}, not what its name says")
+    if (folder.parent.name, folder.name) != record.cell.path.parts[-2:]:
+        faults.append(f"{folder}: holds {record.cell.title}, not what its name says")
     if record.status == "done":
-        faults += _verify_figures(folder, record)
+        try:
+            faults += [f"{folder}: {fault}" for fault in _wrong_figures(folder, record)]
+        except _UNREADABLE as error:
+            faults.append(f"{folder}: cannot be evaluated ({type(error).__name__}: {error})")
     return faults
 
 
-def _verify_figures(folder: Path, record: Record) -> list[str]:
-    absent = [name for name in (PREDICTIONS, EVALUATION) if not (folder / name).is_file()]
+def _wrong_figures(folder: Path, record: Record) -> Iterator[str]:
+    source = evidence(record.kind)
+    absent = [name for name in (source, EVALUATION) if not (folder / name).is_file()]
     if absent:
-        return [f"{folder}: {', '.join(absent)} is missing"]
+        yield f"{', '.join(absent)} is missing"
+        return
     stored = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
+    if stored["metric_version"] != metrics.VERSION:
+        yield f"{EVALUATION} has metric version {stored['metric_version']}, not {metrics.VERSION}; evaluate it again"
+        return
     official = "official_auc" in stored["groups"]["all"]
-    fresh = evaluate(Judgements.load(folder), *names_of(record.data), official=official)
-    return [
-        f"{folder}: {where} is {was} in {EVALUATION} and {now} from {PREDICTIONS}"
-        for where, was, now in _differences(plain(fresh), stored)
-    ]
+    fresh = plain(evaluate_cell(folder, record.data, official))
+    for where, was, now in _differences(fresh, stored):
+        yield f"{where} is {was} in {EVALUATION} and {now} from {source}"
 
 
 def _differences(fresh: Any, stored: Any, where: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two JSON values differ, as (path, stored, fresh)."""
     if isinstance(fresh, dict) and isinstance(stored, dict):
         keys = sorted(set(fresh) | set(stored))
         return [d for key in keys for d in _differences(fresh.get(key), stored.get(key), f"{where}.{key}".lstrip("."))]
     if isinstance(fresh, list) and isinstance(stored, list) and len(fresh) == len(stored):
-        return [
-            d for i, pair in enumerate(zip(fresh, stored, strict=True)) for d in _differences(*pair, f"{where}[{i}]")
-        ]
+        pairs = enumerate(zip(fresh, stored, strict=True))
+        return [d for i, pair in pairs for d in _differences(*pair, f"{where}[{i}]")]
     if isinstance(fresh, float) and isinstance(stored, float):
         return [] if math.isclose(fresh, stored, rel_tol=0, abs_tol=TOLERANCE) else [(where, stored, fresh)]
     return [] if fresh == stored else [(where, stored, fresh)]

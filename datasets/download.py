@@ -27,7 +27,8 @@ from datasets.text import shown
 RECORD = "https://zenodo.org/api/records/8103474"  # OSMA
 BLOCK = 1 << 20  # bytes read at a time
 RECORD_BYTES = 1 << 24  # a larger description is none
-TRIES = 6  # connections in a row that bring nothing new
+RECORD_TRIES = 3  # for the description; nobody waits long for nothing
+TRIES = 6  # connections in a row that bring nothing new of a file
 DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 PASSING = (408, 425, 429)  # answers of a server that is busy, beside all from 500 on
 
@@ -71,13 +72,13 @@ def read_record(url: str, patience: Patience | None = None) -> list[RemoteFile]:
     """
     patience = patience or Patience()
     content = b""
-    for failures in range(1, TRIES + 1):
+    for failures in range(1, RECORD_TRIES + 1):
         try:
             with _open(url, 0, patience) as answer:
                 content = answer.read(RECORD_BYTES)
             break
         except (*_TROUBLE, _Busy) as error:
-            if failures == TRIES:
+            if failures == RECORD_TRIES:
                 raise UserError(f"cannot read {url} ({_reason(error)}); check the connection and try again") from None
             patience.wait(failures)
     try:

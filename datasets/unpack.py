@@ -83,8 +83,8 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None, told: Told
         The number of files.
 
     Raises:
-        UserError: it is no archive, is damaged, holds what must not be unpacked, or does not fit; nothing was put
-            into the folder.
+        UserError: it is no archive, is damaged, holds what must not be unpacked, or does not fit: then nothing was put
+            into the folder; or a folder of a file's name is in the way.
     """
     kind = archive_kind(archive)
     if kind is None:

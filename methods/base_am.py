@@ -7,6 +7,7 @@ Cost: 9 forward-equivalents a batch once an old AM exists, against 3 of Base.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -30,3 +31,12 @@ class BaseAm(Pose):
     tables: ClassVar[tuple[str, ...]] = ("open-set",)
     Config = BaseAmConfig
     ABLATIONS = {}
+
+    @classmethod
+    def released_classifier(cls, folder: Path, split: str) -> Path:
+        """The last of the networks that were trained without L_div; the published splits 1 and 2 have it."""
+        return cls.released_course(folder, split) / "model_epoch20.pth"
+
+    @classmethod
+    def released_course(cls, folder: Path, split: str) -> Path:
+        return folder / split / "models_wo_div"

@@ -18,24 +18,31 @@ the same on a data set of another size; once statistics are frozen the clean fea
 are equal and are computed once.
 Confidence: largest softmax probability. Cost: 11 forward-equivalents a batch once an old AM exists
 (13 as in the code), against 3 of Base.
+Released weights: split<n>/model.pth, and what lies in split<n>/models for the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.base import QUICK, Base, BaseConfig
 from methods.core.augmentation import Activation, AugmentationModel, AugmentationModels
 from methods.core.batches import Batch, Batches, normalise
 from methods.core.losses import batch_hard_triplet
+from methods.core.method import Task
+from methods.core.networks import SimpleCnn
 from methods.core.registry import register
+from methods.core.released import TakesReleased, load_released
 from methods.core.state import Tree
 from methods.core.training import descend, frozen, recalibrate_batch_norm, step_decay
 
@@ -72,7 +79,7 @@ POSE_QUICK: dict[str, Any] = {
 
 
 @register("pose")
-class Pose(Base):
+class Pose(Base, TakesReleased):
     """Base with progressively trained augmentation models and the diversity loss."""
 
     title = "POSE"
@@ -91,8 +98,22 @@ class Pose(Base):
             "snapshots": (5, 10, 15, 20),
         },
     }
-    VARIANTS = {"ce": {"classification": "ce"}}
-    ABLATIONS = {"diversity": ("base", "base_am", "pose")}
+    VARIANTS = {
+        "ce": {"classification": "ce"},
+        "layers1": {"am_layers": 1},
+        "layers3": {"am_layers": 3},
+        "kernel1": {"am_kernel": 1},
+        "kernel5": {"am_kernel": 5},
+        "relu": {"am_activation": "relu"},
+        "tanh": {"am_activation": "tanh"},
+    }
+    ABLATIONS = {
+        "diversity": ("base", "base_am", "pose"),
+        # The paper's: two layers, kernel 3, convolutions alone.
+        "am-architecture": (
+            "pose", "pose@layers1", "pose@layers3", "pose@kernel1", "pose@kernel5", "pose@relu", "pose@tanh",
+        ),
+    }  # fmt: skip
 
     config: PoseConfig
 
@@ -108,19 +129,26 @@ class Pose(Base):
     def train_round(self, round_: int, batches: Batches) -> None:
         """Train a new augmentation model together with the classifier, then freeze it."""
         config = self.config
-        shape: dict[str, int | str] = {"layers": config.am_layers, "kernel": config.am_kernel}
-        shape |= {"hidden": config.am_hidden, "activation": config.am_activation}
         with self.run.seeded("augmentation model", round_):
-            self.new = AugmentationModel(**shape).to(self.run.device)  # type: ignore[arg-type]
+            self.new = self.augmentation_model()
         self.new_optim = torch.optim.Adam(self.new.parameters(), lr=config.am_learning_rate)
         self.new_sched = step_decay(self.new_optim, config.decay_factor, config.decay_steps)
         self.draw = self.run.numpy("old model", round_)
         for step, batch in enumerate(batches.epoch(round_), start=round_ * len(batches)):
             self.set_mode(step)
             self.train_step(batch)
-        self.old.append(self.new, shape)
+        self.old.append(self.new, self.am_shape)
         if round_ + 1 in config.snapshots:
             self.snapshots[f"round{round_ + 1}"] = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+
+    @property
+    def am_shape(self) -> dict[str, int | str]:
+        config = self.config
+        shape: dict[str, int | str] = {"layers": config.am_layers, "kernel": config.am_kernel}
+        return shape | {"hidden": config.am_hidden, "activation": config.am_activation}
+
+    def augmentation_model(self) -> AugmentationModel:
+        return AugmentationModel(**self.am_shape).to(self.run.device)  # type: ignore[arg-type]
 
     def set_mode(self, step: int) -> None:
         """Training mode until the freeze, evaluation mode ever after; weights learn in both."""
@@ -229,6 +257,51 @@ class Pose(Base):
         with torch.inference_mode():
             for pixels in self.run.sweep(images):
                 yield self.augment(model, normalise(pixels))
+
+    # -- the weights that the authors released -------------------------------------------------------
+
+    @classmethod
+    def released_classifier(cls, folder: Path, split: str) -> Path:
+        """The network of the published figures."""
+        return folder / split / "model.pth"
+
+    @classmethod
+    def released_course(cls, folder: Path, split: str) -> Path:
+        """What was kept on the way: augmentation models and networks after some rounds; for splits 1 and 2."""
+        return folder / split / "models"
+
+    @classmethod
+    def released_files(cls, folder: Path, split: str) -> Sequence[Path]:
+        classifier, course = cls.released_classifier(folder, split), cls.released_course(folder, split)
+        if not classifier.is_file():
+            raise UserError(f"there are no released weights {classifier}; unpack them there, or choose other --splits")
+        others = [*numbered(course, "augnet_").values(), *numbered(course, "model_epoch").values()]
+        return list(dict.fromkeys([classifier, *others]))
+
+    def take_released(self, folder: Path, split: str, task: Task) -> None:
+        self.task = task
+        course = self.released_course(folder, split)
+        self.net = cast(SimpleCnn, self.build().to(self.run.device))
+        load_released(self.net, self.released_classifier(folder, split))
+        self.net.eval()
+        self.old, self.snapshots = AugmentationModels(self.run.device), {}
+        for position, (number, path) in enumerate(numbered(course, "augnet_").items()):
+            if number != position:
+                raise UserError(f"{path} is there, but augnet_{position}.pth before it is not; unpack all of them")
+            model = self.augmentation_model()
+            load_released(model, path)
+            self.old.append(model, self.am_shape)
+        for number, path in numbered(course, "model_epoch").items():
+            network = self.build()
+            load_released(network, path)
+            self.snapshots[f"round{number}"] = network.state_dict()
+
+
+def numbered(folder: Path, prefix: str) -> dict[int, Path]:
+    """Released files `<prefix><number>.pth` of a folder by their numbers, in order; none if there is no folder."""
+    matches = {path: re.fullmatch(rf"{prefix}(\d+)\.pth", path.name) for path in folder.glob(f"{prefix}*.pth")}
+    found = {int(match[1]): path for path, match in matches.items() if match is not None}
+    return dict(sorted(found.items()))
 
 
 class _Snapshots:

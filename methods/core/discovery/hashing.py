@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-F = TypeVar("F", np.float32, np.float64)
 ScaleKind = Literal["mean_std", "min_max", "none"]
 
 _BLOCK_VALUES = 2**23  # values that a block of rows may hold at once
@@ -102,15 +101,13 @@ class WinnerTakeAll:
     def vectors(self, codes: Codes) -> NDArray[np.float32]:
         """Codes as vectors whose products count agreements: signs (n, N), or (n, N W) for larger windows."""
         if self.window == 2:
-            signs: NDArray[np.float32] = codes.astype(np.float32) * 2 - 1
-            return signs
+            return codes.astype(np.float32) * 2 - 1
         one_hot = codes[..., None] == np.arange(self.window, dtype=np.uint8)
         return one_hot.reshape(len(codes), -1).astype(np.float32)
 
-    def distances(self, products: NDArray[F]) -> NDArray[F]:
-        """Distances from products of code vectors."""
-        differing: NDArray[F] = self.hashes - products
-        return differing / 2 if self.window == 2 else differing
+    def distances(self, products: NDArray[Any]) -> NDArray[Any]:
+        """Distances from products of code vectors, in their precision."""
+        return (self.hashes - products) / 2 if self.window == 2 else self.hashes - products
 
     def counts(self, codes: Codes) -> Ints:
         """(N + 1,) how often each distance occurs in the full matrix of pairs; memory grows with n alone."""

@@ -1,0 +1,83 @@
+"""Cells of a leaderboard with figures of one's choice, in memory or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import metrics
+from benchmark.board import COLUMNS, LOCAL, Entry
+from benchmark.cells import Cell
+from benchmark.judgements import PARTS, Judgements
+from benchmark.store import EVALUATION, Record, Status, Store, write_json, write_record
+
+SPLITS = ("split1", "split2", "split3", "split4", "split5")
+DATA = {
+    "title": "toy (noise)", "coverage": 1.0, "splits": list(SPLITS), "known": ["real", "a"],
+    "unknown": {"seed": ["a2"], "arch": ["c"], "dataset": ["d"]}, "seen_sources": ["meadow"],
+}  # fmt: skip
+
+
+def figures(accuracy: float, auc: float = 0.5, oscr: float = 0.5, **others: Any) -> dict[str, Any]:
+    """An evaluation; AUC and OSCR are those of every group."""
+    return {
+        "metric_version": metrics.VERSION,
+        "accuracy": accuracy,
+        "groups": {group: {"images": 2, "auc": auc, "oscr": oscr} for group in COLUMNS},
+        "variants": {},
+        "decisions": {"threshold": None},
+        **others,
+    }
+
+
+def row_cell(key: str = "nearest", split: str = "split1", seed: int = 0, **fields: Any) -> Cell:
+    method, _, variant = key.partition("@")
+    usual = {"dataset": "toy", "fingerprint": "f" * 64, "preset": "smoke", "version": 1, "config": {}, "run": {}}
+    return Cell(method=method, variant=variant or None, split=split, seed=seed, **{**usual, **fields})
+
+
+def row_record(cell: Cell, status: Status = "done", finished: str = "2026-01-01", **facts: Any) -> Record:
+    usual = {"kind": "osr", "title": cell.method.capitalize(), "paper": "Paper"}
+    data = DATA if status == "done" else {}
+    return Record(cell, cell.hash, status, **{**usual, "data": data, "made_with": {"finished": finished}, **facts})
+
+
+def entry(
+    key: str = "nearest",
+    split: str = "split1",
+    seed: int = 0,
+    *,
+    values: Mapping[str, Any] | None = None,
+    origin: str = LOCAL,
+    fields: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Entry:
+    """A cell as a board sees it; `fields` are those of the cell, `facts` those of its record."""
+    record = row_record(row_cell(key, split, seed, **(fields or {})), **facts)
+    return Entry(record, (values or figures(0.5)) if record.status == "done" else None, origin)
+
+
+def judgements() -> Judgements:
+    """Two images a part; the known ones outscore all others."""
+    part = np.repeat(np.arange(len(PARTS), dtype=np.int8), 2)
+    label = np.where(part < 2, np.tile([0, 1], len(PARTS)), 0)
+    source = np.where(label == 0, "meadow", "a")
+    confidence = np.where(part < 2, 0.9, 0.1)
+    ids = np.array([f"image-{number}" for number in range(len(part))])
+    return Judgements(part, ids, source, label, label.copy(), confidence, {})
+
+
+def store_row(root: Path, cell: Cell, values: Mapping[str, Any] | None = None, **facts: Any) -> Path:
+    """Write a cell below a results folder; without `values` its figures follow from its predictions."""
+    folder = Store(root).folder(cell)
+    folder.mkdir(parents=True)
+    record = row_record(cell, **facts)
+    if record.status == "done":
+        judgements().save(folder)
+    if values is not None:
+        write_json(folder / EVALUATION, values)
+    write_record(folder, record)
+    return folder

@@ -1,0 +1,16 @@
+"""`python -m tests.benchmark.toy_run_all`: run_all.py on toy data and with the plugins of these tests, as a process."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from benchmark import cli
+from tests.benchmark.toy import ToyRequest, stub_plugins
+
+if __name__ == "__main__":
+    with pytest.MonkeyPatch.context() as patch:
+        stub_plugins(patch)
+        patch.setattr(cli, "DataRequest", ToyRequest)
+        sys.exit(cli.console_main())

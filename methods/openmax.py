@@ -73,7 +73,7 @@ class OpenMax(PostHocMethod):
     """Softmax over K + 1 revised logits; class 0 of these is "unknown"."""
 
     kind = "osr"
-    title = "OpenMax"
+    title = "Base+OpenMax"
     paper = "Bendale and Boult, CVPR 2016, https://arxiv.org/abs/1511.06233"
     Config = OpenMaxConfig
     PRESETS = {"smoke": {}, "quick": {}, "standard": {}}

@@ -126,7 +126,7 @@ class Proser(NetworkMethod):
     """Fine-tuned Base with dummy outputs."""
 
     kind = "osr"
-    title = "PROSER"
+    title = "Base+PROSER"
     paper = "Zhou, Ye and Zhan, CVPR 2021, https://arxiv.org/abs/2103.15086"
     Config = ProserConfig
     PRESETS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -119,10 +120,13 @@ class Mini(Dataset):
             else:
                 wanted.setdefault(block.name, {})[block.role] = block.size
         tasks = (delayed(_named_images)(name, counts) for name, counts in wanted.items())
-        sampled = Parallel(n_jobs=-1, return_as="generator_unordered")(tasks)
-        for name, images in progress(sampled, total=len(wanted), title="sampling the embedded data set"):
-            for role, pixels in images.items():
-                write(Block(name, name, role, len(pixels)), pixels)
+        with warnings.catch_warnings():
+            # loky replaces a worker that has grown, as one does that has loaded torch and photographs.
+            warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
+            sampled = Parallel(n_jobs=-1, return_as="generator_unordered")(tasks)
+            for name, images in progress(sampled, total=len(wanted), title="sampling the embedded data set"):
+                for role, pixels in images.items():
+                    write(Block(name, name, role, len(pixels)), pixels)
 
     def _view(self, classes: tuple[str, ...], role: Role) -> ImageSet:
         label_of = {name: label for label, name in enumerate(classes)}

@@ -88,8 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def local_roots(results: Path) -> list[Path]:
     """Folders <results>/<data set>/<preset> that hold cells."""
-    roots = {path.parents[2] for path in results.glob(f"*/*/*/*/{CELL}")}
-    return sorted(root for root in roots if not root.parent.name.startswith("."))
+    # Without the hidden folder of running cells, which may vanish under the search.
+    return sorted({path.parents[2] for path in results.glob(f"[!.]*/*/*/*/{CELL}")})
 
 
 def committed_roots(leaderboards: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,24 @@ class Curve:
         method: that is being fitted.
         split: whose test images are judged.
         path: of the file; rows of an interrupted run that it holds are kept.
+
+    Attributes:
+        rows: so far.
+        seconds: that judging took, which are no cost of the training.
     """
 
     def __init__(self, method: Method, split: Split, path: Path) -> None:
         self._method, self._split, self._path = method, split, path
-        self.rows = _read(path)
+        self.rows, self.seconds = _read(path), 0.0
 
     def __call__(self, stage: str, epoch: int) -> None:
         """Add the row of an epoch; for `Run.on_epoch`."""
+        started = time.perf_counter()
         row = self._judged(stage, epoch)
         if row is not None:
             self.rows = [kept for kept in self.rows if (kept["stage"], kept["epoch"]) != (stage, epoch)] + [row]
             self.save(self._path)
+        self.seconds += time.perf_counter() - started
 
     def _judged(self, stage: str, epoch: int) -> Row | None:
         """Figures of this moment; None while the method lacks what its `predict` needs, as in a pretraining."""

@@ -194,7 +194,7 @@ def fit_and_judge(
     judged = time.perf_counter()
     cost = {
         "parameters": method.trainable(),
-        "train_seconds": round(fitted - started, 2),
+        "train_seconds": round(fitted - started - (curve.seconds if curve is not None else 0), 2),
         "images_per_second": round(len(judgements.ids) / max(judged - fitted, 1e-9), 1),
         "peak_memory": peak_memory(device),
     }

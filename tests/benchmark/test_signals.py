@@ -41,12 +41,13 @@ def interrupted(tmp_path, number, jobs, send):
     running = tmp_path / "results" / ".running"
     try:
         wait_until(lambda: (cells / "split1-seed0" / CELL).exists(), process)
-        wait_until(lambda: any("split2" in str(mark) for mark in running.rglob(STARTED)), process)
+        wait_until(lambda: any("split2" in at and STARTED in files for at, _, files in os.walk(running)), process)
         send(process.pid, number)
         _, errors = process.communicate(timeout=PATIENCE)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
     assert [path.name for path in cells.iterdir()] == ["split1-seed0"]
     return process.returncode, errors
 

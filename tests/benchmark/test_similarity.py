@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.cli import main as run_all
+from benchmark import cli, similarity_command
 from benchmark.commands import main
 from benchmark.similarity import Similarity, of_class, similarity_table, view_similarity
 from methods.core.augmentation import AugmentationModel
-from tests.benchmark.toy import refused
+from tests.benchmark.toy import ToyRequest, refused
 from tests.methods.data import fit, textures
 
 
@@ -70,13 +70,14 @@ def test_images_of_one_class_are_chosen_by_its_name():
         of_class(images, "nobody")
 
 
-@pytest.mark.slow
 def test_the_command_compares_rows_with_and_without_the_diversity_loss(monkeypatch, tmp_path, capsys):
     monkeypatch.undo()
+    monkeypatch.setattr(cli, "DataRequest", ToyRequest)
+    monkeypatch.setattr(similarity_command, "DataRequest", ToyRequest)
     results, boards = tmp_path / "results", tmp_path / "boards"
     places = ["--results", str(results), "--leaderboards", str(boards)]
     words = ["--methods", "base,base_am,pose", "--splits", "1", "--preset", "smoke", "--jobs", "1"]
-    assert run_all([*words, *places]) == 0
+    assert cli.main([*words, *places]) == 0
     out = tmp_path / "matrices"
     assert main(["similarity", "--preset", "smoke", "--out", str(out), *places]) == 0
     table = capsys.readouterr().out

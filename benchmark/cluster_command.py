@@ -116,15 +116,19 @@ def _stored(cell: Path) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def cluster_for_table(root: Path, jobs: int) -> int:
-    """What the discovery table of a board needs: its protocol, for all cells with a discovery cell beside them.
+    """What the discovery table of a board needs: its protocol, for all methods with a discovery cell beside them.
+
+    Variants are left to `python -m benchmark cluster`: a study of settings would drown the table.
 
     Args:
         root: folder <results>/<data set>/<preset>.
     """
-    cells = [(folder, record) for folder, record in records_below(root) if record.status == "done"]
-    return cluster_all(
-        [(folder, record) for folder, record in cells if any(beside(folder, record))], ClusterPlan(), jobs
-    )
+    cells = [
+        (folder, record)
+        for folder, record in records_below(root)
+        if record.status == "done" and record.cell.variant is None and any(beside(folder, record))
+    ]
+    return cluster_all(cells, ClusterPlan(), jobs)
 
 
 def add_options(words: argparse.ArgumentParser) -> None:

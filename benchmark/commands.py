@@ -157,7 +157,8 @@ def draw_figures(options: argparse.Namespace) -> int:
         say(f"picture: {accuracy_against_auc(chapter, folder / name)}")
         curves = curves_frame(chapter.entries)
         if len(curves):
-            say(f"picture: {draw_curves(curves, board.name, folder / f'{board.name}-rounds.png')}")
+            name = f"{board.name}-rounds.png" if options.out else "rounds.png"
+            say(f"picture: {draw_curves(curves, board.name, folder / name)}")
     return 0
 
 

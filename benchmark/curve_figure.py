@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmark.curve_table import mean_curves
 from benchmark.figures import MARKERS, PALETTE
@@ -19,6 +20,7 @@ def draw_curves(frame: pd.DataFrame, title: str, path: Path) -> Path:
         colour, marker = PALETTE[position % len(PALETTE)], MARKERS[position // len(PALETTE) % len(MARKERS)]
         axes.plot(line.index, 100 * line, color=colour, marker=marker, markersize=4, label=str(name))
     axes.set(xlabel="round", ylabel="AUC, known against all unknown (%)", title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="0.92")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)

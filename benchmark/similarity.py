@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from tabulate import tabulate
 
@@ -146,6 +147,8 @@ def draw(found: list[Similarity], path: Path) -> Path:
         where = f"{similarity.split}, seed {similarity.seed}"
         axes.set_title(f"{similarity.title}\n{where}: {similarity.between:.3f}", fontsize="small")
         axes.set(xlabel="view", ylabel="view")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(scale, ax=list(panels), label="cosine of mean features")
     figure.savefig(path, dpi=130)
     return path

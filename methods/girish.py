@@ -68,7 +68,6 @@ from methods.girish_step1 import GirishStep1
 
 FeatureKind = Literal["raw", "scaled", "codes"]
 
-FIRST = "girish_step1"
 POSE_POOL, POSE_LEAST = 34_500, 100  # images in the pool of the comparison with POSE, and least positives there
 CLUSTERS, IMAGES_PER_CLUSTER, FEWEST = 500, 8, 16  # what replaces the fixed number of first clusters on a small pool
 
@@ -78,6 +77,7 @@ _LOG = logging.getLogger(__name__)
 class GirishConfig(Settings):
     """Settings of discovery; in brackets the names of cfgs/config.yaml, whose values they have."""
 
+    first: Literal["girish_step1", "girish_step1@dct", "girish_step1@augmented"] = "girish_step1"  # the first network
     iterations: int = Field(default=4, ge=1)  # [num_iters]
     # -- training from the second iteration on
     epochs: int = Field(default=100, ge=1)  # [num_epochs] of step 2
@@ -176,7 +176,7 @@ class Girish(DiscoveryMethod):
 
     title = "Girish et al."
     paper = "Girish et al., ICCV 2021, https://arxiv.org/abs/2105.04580"
-    requires = (FIRST,)
+    requires = ("girish_step1",)
     Config = GirishConfig
     PRESETS = {
         "smoke": {**QUICK, "epochs": 1, "hashes": 128},
@@ -191,15 +191,24 @@ class Girish(DiscoveryMethod):
             "svm_negatives": 10_000,
         },
     }
-    VARIANTS = {"weak": {"connection": "weak"}, "once": {"iterations": 1}}
+    VARIANTS = {
+        "dct": {"first": "girish_step1@dct"},
+        "augmented": {"first": "girish_step1@augmented"},
+        "weak": {"connection": "weak"},
+        "once": {"iterations": 1},
+    }
 
     config: GirishConfig
+
+    @classmethod
+    def needs(cls, config: GirishConfig) -> tuple[str, ...]:
+        return (config.first,)
 
     def discover(self, labelled: ImageSet, val: ImageSet, pool: ImageSet) -> Discovery:
         self.labelled, self.pool, self.num_known = labelled, pool, len(labelled.classes)
         self.rule = self.config.refine_rule(len(pool))
         # The required method is fetched anew for this run; its network is exchanged as training goes on.
-        self.first = cast(GirishStep1, self.run.fitted(FIRST))
+        self.first = cast(GirishStep1, self.run.fitted(self.config.first))
         standing = Standing(len(pool))
         for iteration in range(1, self.config.iterations + 1):
             if iteration > 1:

@@ -13,8 +13,10 @@ negative values; cross-entropy; Adam at a constant rate; random order; the incom
 brought to 256 px; no augmentation by default ("augment": blur, JPEG and flips, its transform "jpeg_blur");
 the last epoch's weights.
 Changed: the trunk starts from ImageNet weights only where a file is given ("weights"), else at random;
-the light presets use the trunk of the shared network at the images' own size, a narrower head and fewer
-epochs with a higher rate.
+the light presets use the convolutions of the shared network at the images' own size, a narrower head and
+fewer epochs with a higher rate. The variant "dct" starts from the shared network as the open-set methods
+have it, with the DCT and the dense layer that plain pixels do without: what a method gains by its stages
+and not by its input.
 
 Numbers: beside each setting. Checkpoint policy: last epoch. Confidence: largest softmax probability
 (ours: the method defines none). Cost: about that of a Base step with 30 images each (width 16, 64 px, one thread).
@@ -42,17 +44,31 @@ from methods.core.networks import SimpleCnn
 from methods.core.pretrained import load_trunk
 from methods.core.registry import register
 
-SHARED = "simple_cnn"  # the trunk of the shared network; other names are timm's
+# Trunks made of the shared network: its convolutions on pixels; or all of it up to its feature, DCT included.
+CONVOLUTIONS, WHOLE = "simple_cnn", "simple_cnn_dct"
 AUGMENTED = 0.1  # transforms.py: chance of blur, and that of JPEG
 WIDEST_BLUR, SHARPEST, TRUNCATE = 3.0, 1e-3, 4.0  # pixels; the width 0 divides by zero; widths
 QUALITIES = (30, 100)
+
+
+class SharedFeature(nn.Module):
+    """The shared network up to its feature: DCT, convolutions, dense layer."""
+
+    def __init__(self, network: SimpleCnn) -> None:
+        super().__init__()
+        self.input, self.main, self.fc = network.input, network.main, network.fc
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C) for images (B, 3, N, N)."""
+        feature: Tensor = self.fc(self.main(self.input(images)).flatten(1))
+        return feature
 
 
 class DiscoveryNet(nn.Module):
     """Trunk, global average pooling, three linear layers with ReLU and dropout, linear head.
 
     Args:
-        trunk: maps (B, C, H', W') of images.
+        trunk: maps (B, C, H', W') of images, or features (B, C), which are not pooled.
         channels: C.
         head: widths of the three layers; the last one is that of the feature.
         outputs: number of classes.
@@ -80,7 +96,8 @@ class DiscoveryNet(nn.Module):
         """Logits (B, outputs), features (B, head[-1]) and pooled maps (B, C) of images (B, 3, N, N) in [-1, 1]."""
         if self.input_size is not None and images.shape[-1] != self.input_size:
             images = F.interpolate(images, self.input_size, mode="bilinear", antialias=True)
-        pooled = self.trunk(images).mean(dim=(2, 3))
+        maps = self.trunk(images)
+        pooled = maps.mean(dim=(2, 3)) if maps.dim() == 4 else maps
         dropped = feature = pooled
         for layer in self.layers:
             feature = F.relu(layer(dropped))
@@ -91,8 +108,8 @@ class DiscoveryNet(nn.Module):
 class GirishStep1Config(NetworkConfig):
     """Settings of the first network; numbers are those of cfgs/config.yaml."""
 
-    backbone: str = "resnet50"  # "simple_cnn", or the name of a ResNet in timm
-    width: int = Field(default=64, ge=1)  # simple_cnn only: channels of its first stage
+    backbone: str = "resnet50"  # name of a ResNet in timm, "simple_cnn" or "simple_cnn_dct"
+    width: int = Field(default=64, ge=1)  # of the last two: channels of the first stage
     weights: Path | None = None  # trunk weights as safetensors, named as in timm; the code: ImageNet's
     input_size: int | None = Field(default=256, ge=32)  # side that images are brought to; None: their own
     head: tuple[int, int, int] = (512, 512, 128)  # networks.py
@@ -106,7 +123,7 @@ class GirishStep1Config(NetworkConfig):
 
 
 QUICK: dict[str, Any] = {
-    "backbone": SHARED, "width": 16, "input_size": None, "head": (128, 128, 64), "dropout": 0.2,
+    "backbone": CONVOLUTIONS, "width": 16, "input_size": None, "head": (128, 128, 64), "dropout": 0.2,
     "learning_rate": 1e-3, "items_per_batch": 30, "rounds": 10,
 }  # fmt: skip
 
@@ -123,7 +140,7 @@ class GirishStep1(NetworkMethod):
         "smoke": {**QUICK, "width": 8, "rounds": 6, "steps_per_round": 15},
         "quick": QUICK,
         "standard": {
-            "backbone": SHARED,
+            "backbone": CONVOLUTIONS,
             "width": 32,
             "input_size": None,
             "learning_rate": 1e-3,
@@ -131,7 +148,7 @@ class GirishStep1(NetworkMethod):
             "rounds": 15,
         },
     }
-    VARIANTS = {"augmented": {"augment": True}}
+    VARIANTS = {"augmented": {"augment": True}, "dct": {"backbone": WHOLE, "input_size": None}}
 
     config: GirishStep1Config
     net: DiscoveryNet
@@ -144,11 +161,12 @@ class GirishStep1(NetworkMethod):
     def build_trunk(self) -> tuple[nn.Module, int]:
         """The trunk and the number of its maps."""
         config, side = self.config, self.config.input_size or self.task.image_size
-        if config.backbone == SHARED:
-            network = SimpleCnn(self.task.num_classes, side, config.width, input_data="img")
-            return network.main, network.num_features
-        trunk = timm.create_model(config.backbone, pretrained=False, num_classes=0, global_pool="")
-        return trunk, cast(int, trunk.num_features)
+        if config.backbone in (CONVOLUTIONS, WHOLE):
+            network = SimpleCnn(self.task.num_classes, side, config.width)
+            trunk = network.main if config.backbone == CONVOLUTIONS else SharedFeature(network)
+            return trunk, network.num_features
+        resnet = timm.create_model(config.backbone, pretrained=False, num_classes=0, global_pool="")
+        return resnet, cast(int, resnet.num_features)
 
     def prepare_fit(self, train: ImageSet) -> None:
         super().prepare_fit(train)

@@ -19,7 +19,7 @@ from benchmark.commands import main
 from benchmark.judgements import Judgements
 from benchmark.pools import in_pool, pool_order, true_classes
 from benchmark.runner import run_plan
-from benchmark.store import EVALUATION, Store, read_arrays, read_record, write_arrays
+from benchmark.store import CELL, EVALUATION, Store, read_arrays, read_record, write_arrays
 from benchmark.verify import verify_cell
 from tests.benchmark.test_discovery import with_discoverers
 from tests.benchmark.test_leaderboard import table
@@ -163,6 +163,18 @@ def test_figures_follow_from_kept_ids_bit_by_bit_without_the_features(root):
     assert (row["classes"], row["groups"], row["images"]) == (8, 8, 48)
 
 
+def test_evaluate_rebuilds_every_evaluation_with_equal_numbers_and_without_training(root, registry):
+    cluster_all(local(root), QUICK)
+    files = sorted(root.glob(f"*/*/{EVALUATION}"))
+    before = [path.read_bytes() for path in files]
+    assert len(files) == 3
+    for path in files:
+        path.unlink()
+    results = root.parents[1]
+    assert main(["evaluate", "--results", str(results), "--leaderboards", str(results / "boards")]) == 0
+    assert [path.read_bytes() for path in files] == before
+
+
 def test_a_second_time_nothing_is_computed_and_a_lost_evaluation_is_made_again(root):
     cluster_all(local(root), QUICK)
     before = (cell(root) / EVALUATION).read_bytes()
@@ -275,3 +287,15 @@ def test_files_half_written_are_not_read(root):
     assert evaluate_cell(cell(root), read_record(cell(root)).data) == before
     assert not cluster_command.outdated(cell(root))
     assert cluster_cells.FOLDER == "clusters"
+
+
+def test_variants_are_clustered_on_request_only(root):
+    shutil.copytree(cell(root), cell(root, "nearest@wide"))
+    file = cell(root, "nearest@wide") / CELL
+    record = json.loads(file.read_text())
+    record["cell"]["variant"] = "wide"
+    file.write_text(json.dumps(record))
+    assert cluster_for_table(root, 1) == 6
+    assert not (cell(root, "nearest@wide") / FOLDER).exists()
+    assert cluster_all(local(root), QUICK) == 5  # two numbers of groups for either row on split1, one on split2
+    assert (cell(root, "nearest@wide") / FOLDER).is_dir()

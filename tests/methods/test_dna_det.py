@@ -95,6 +95,16 @@ def test_the_network_takes_images_of_any_size_and_pools_its_map(side: int, posit
     torch.testing.assert_close(features, F.adaptive_avg_pool2d(net.main(pixels), 1).flatten(1))
 
 
+def test_a_blind_start_sees_neither_flat_colour_nor_its_border_and_keeps_the_shapes() -> None:
+    blind, usual = PatchNet(5, 4, blind_start=True), PatchNet(5, 4)
+    assert {k: v.shape for k, v in blind.state_dict().items()} == {k: v.shape for k, v in usual.state_dict().items()}
+    grey, white = (blind.main[0].main[0](torch.full((1, 3, 32, 32), level)) for level in (0.0, 1.0))
+    torch.testing.assert_close(grey, white, rtol=0, atol=1e-5)
+    assert (
+        usual.main[0].main[0](torch.ones(1, 3, 32, 32)) - usual.main[0].main[0].bias[:, None, None]
+    ).abs().max() > 0.1
+
+
 def test_projections_are_unit_vectors(images: Any) -> None:
     method, _ = begun(images[0])
     points = method.project(torch.randn((7, 16), generator=generator()))

@@ -268,3 +268,12 @@ def test_training_sees_labelled_images_and_those_of_discovered_groups(task: Any)
     assert images.classes == (*labelled.classes, "group 3", "group 4")
     assert images.labels.tolist() == [*labelled.labels.tolist(), 4, 3, 4]
     assert (images.batch(slice(60, 63)) == pool.batch(np.array([3, 5, 8]))).all()
+
+
+def test_a_variant_starts_from_the_network_that_it_names(task: Any) -> None:
+    labelled, val, pool, _ = task
+    method = unfitted("girish@dct", make_run(max_steps=2, resolve=resolver(labelled, val, max_steps=2)))
+    assert type(method).needs(method.config) == ("girish_step1@dct",)
+    found = method.discover(labelled, val, pool)
+    assert found.groups.min() >= 0
+    assert method.first.net.trunk.input.basis.shape == (32, 32)

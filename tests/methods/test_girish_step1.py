@@ -12,6 +12,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from methods.core.method import Task
+from methods.core.networks import SimpleCnn
 from methods.girish_step1 import DiscoveryNet, GirishStep1, GirishStep1Config, augmented, blurred, through_file
 from tests.methods.data import class_names, make_run, textures
 
@@ -79,6 +80,15 @@ def test_the_shared_trunk_sees_plain_pixels_and_depends_on_no_side() -> None:
     assert network.layers[0].in_features == 32
     assert not [name for name, _ in network.named_parameters() if "fc" in name]
     assert network(torch.zeros(2, 3, 64, 64))[0].shape == (2, 5)
+
+
+def test_the_variant_dct_starts_from_the_feature_of_the_shared_network() -> None:
+    network = built(backbone="simple_cnn_dct", width=4, input_size=None)
+    torch.manual_seed(1)
+    shared = SimpleCnn(5, 64, 4).eval()
+    network.trunk.load_state_dict({k: v for k, v in shared.state_dict().items() if "classification" not in k})
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(network(images)[2], shared(images)[1])
 
 
 def test_the_pooled_maps_can_be_the_feature() -> None:

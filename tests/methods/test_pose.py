@@ -324,3 +324,23 @@ def test_inference_uses_the_classifier_alone(images: Any, trained: Any) -> None:
 def test_training_at_the_smoke_preset_separates_textures() -> None:
     train, val = textures(4, 16, 32, seed=0), textures(4, 8, 32, seed=1)
     assert accuracy(fit("pose", train, val), val) >= 0.9
+
+
+def test_every_row_of_the_architecture_study_changes_one_thing_of_the_augmentation_model() -> None:
+    published = PoseConfig()
+    changed = {}
+    for key in Pose.ABLATIONS["am-architecture"]:
+        variant = key.partition("@")[2]
+        settings = published.model_copy(update=Pose.VARIANTS[variant]) if variant else published
+        shape = {name: getattr(settings, name) for name in ("am_layers", "am_kernel", "am_activation")}
+        AugmentationModel(shape["am_layers"], shape["am_kernel"], activation=shape["am_activation"])
+        changed[key] = {name: value for name, value in shape.items() if value != getattr(published, name)}
+    assert changed == {
+        "pose": {},
+        "pose@layers1": {"am_layers": 1},
+        "pose@layers3": {"am_layers": 3},
+        "pose@kernel1": {"am_kernel": 1},
+        "pose@kernel5": {"am_kernel": 5},
+        "pose@relu": {"am_activation": "relu"},
+        "pose@tanh": {"am_activation": "tanh"},
+    }

@@ -16,12 +16,13 @@ from benchmark.config import CHANGED, Preset, load_preset, parse_overrides
 from benchmark.console import Watch, say, show_markdown, show_rows, warn
 from benchmark.curve import CURVE
 from benchmark.leaderboard import build_board, write_board
-from benchmark.options import job_count, number_list, parser, requested, split_list
+from benchmark.options import job_count, parser, requested
 from benchmark.runner import Execution, connect, run_plan
 from benchmark.store import Store, read_record
 from datasets.catalogue import DataRequest
 from datasets.console import exit_status
 from datasets.errors import UserError
+from datasets.split_list import number_list, split_list
 from datasets.types import Dataset
 from methods.core.device import choose
 from methods.core.registry import Registry, discover

@@ -17,11 +17,11 @@ from benchmark.cluster_cells import FEATURES, FOUND, TRUE, Wish, compute, missin
 from benchmark.clustering import Normalisation
 from benchmark.console import warn
 from benchmark.judgements import Judgements
-from benchmark.options import number_list
 from benchmark.pools import ALL, POOLS, in_pool, true_classes
 from benchmark.store import CELL, EVALUATION, Record, read_record, records_below, write_json
 from datasets.console import progress
 from datasets.errors import UserError
+from datasets.split_list import number_list
 
 DISCOVERY = "discovery"  # the kind of methods that say how many groups there are
 

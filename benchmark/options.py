@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,7 +11,6 @@ from joblib import cpu_count
 from benchmark.config import Preset, preset_names
 from benchmark.runner import BACKENDS
 from datasets.errors import UserError
-from datasets.types import Dataset
 from methods.core.device import choose, is_accelerator
 from methods.core.registry import Registry
 
@@ -77,43 +75,6 @@ def requested(methods: str | None, ablation: str | None, registry: Registry) -> 
             raise UserError(f"unknown ablation '{ablation}'; the methods declare {known}")
         keys += [key for key in registry.ablations[ablation] if key not in keys]
     return keys
-
-
-def split_list(text: str | None, dataset: Dataset) -> list[str]:
-    """Split names from `1`, `1-5`, `split1` or names separated by commas.
-
-    Raises:
-        UserError: the data set has no such split.
-    """
-    if text is None:
-        return list(dataset.split_names)
-    allowed = (*dataset.split_names, *dataset.extra_splits)
-    names: list[str] = []
-    for part in map(str.strip, text.split(",")):
-        numbered = part not in allowed and re.fullmatch(r"\d+(-\d+)?", part)
-        names += [f"split{number}" for number in number_list(part, "--splits")] if numbered else [part]
-    for name in names:
-        if name not in allowed:
-            raise UserError(f"--splits {text}: {dataset.name} has no '{name}'; it has {', '.join(allowed)}")
-    return list(dict.fromkeys(names))
-
-
-def number_list(text: str, option: str) -> list[int]:
-    """Numbers from `0`, `0-2` or `0,3`.
-
-    Raises:
-        UserError: the text has another form, or a range runs backwards.
-    """
-    numbers: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        if match is None:
-            raise UserError(f"{option} {text}: write numbers such as 0, 0-2 or 0,3")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise UserError(f"{option} {text}: the range {part.strip()} runs backwards")
-        numbers += range(first, last + 1)
-    return list(dict.fromkeys(numbers))
 
 
 def job_count(text: str, device: str, preset: Preset) -> int:

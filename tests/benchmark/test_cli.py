@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmark import cli
-from benchmark.options import job_count, number_list, requested, split_list
+from benchmark.options import job_count, requested
 from benchmark.store import CELL, Store
 from datasets.console import exit_status
+from datasets.split_list import number_list, split_list
 from tests.benchmark.rows import row_cell, store_row
 from tests.benchmark.toy import ToyRequest, planned, refused, toy_request
 

@@ -82,7 +82,8 @@ def run(
             store.set_aside(cell)
     missing = [cell for cell in cells if not store.done(cell)]
     if missing:
-        dataset.split(missing[0].split)  # decode once, here, before workers ask for it side by side
+        for name in dict.fromkeys(cell.split for cell in missing):
+            dataset.split(name)  # decode once, here; a mistake in a later split stops before hours of training
         side_by_side = f"{execution.jobs} side by side"
         say(f"{len(missing)} of {len(cells)} cells to compute, {side_by_side}; results in {options.results}")
         watch = Watch(missing, store)

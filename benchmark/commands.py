@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmark import cluster_command, similarity_command
+from benchmark import agreement_command, cluster_command, similarity_command, tune_command
 from benchmark.cell_evaluation import evaluate_cell
 from benchmark.cluster_cells import FOLDER
 from benchmark.console import say
@@ -56,6 +56,7 @@ def parser() -> Parser:
         ("verify", verify_cells, "check that hashes and figures follow from what cells hold"),
         ("cluster", cluster_cells, "cluster stored features, for the discovery table"),
         ("similarity", compare_views, "compare the views of methods, such as augmentation models"),
+        ("agreement", compare_rankings, "compare the boards' rankings with published ones"),
         ("submit", submit, "copy this machine's cells into the leaderboards folder, to be committed"),
     ):
         command = add(name, run, help_)
@@ -71,9 +72,12 @@ def parser() -> Parser:
             cluster_command.add_options(command)
         if name == "similarity":
             similarity_command.add_options(command)
+        if name == "agreement":
+            agreement_command.add_options(command)
         if name == "submit":
             command.add_argument("--methods", help="names, separated by commas (default: all)")
     add_options(add("predict", predict, "attribute images of your own by a fitted cell"))
+    tune_command.add_options(add("tune", tune_command.tune, "search the settings of a preset on validation images"))
     scaffold = add("new-method", scaffold_method, "write a plugin and its test to start from")
     scaffold.add_argument("name", help="in lower case, such as my_method")
     scaffold.add_argument("--folder", type=Path, default=CHECKOUT, help="checkout to write into")
@@ -173,6 +177,10 @@ def cluster_cells(options: argparse.Namespace) -> int:
 def compare_views(options: argparse.Namespace) -> int:
     cells = cluster_command.of_methods(local_cells(options.results), options.methods)
     return similarity_command.similarity(cells, options)
+
+
+def compare_rankings(options: argparse.Namespace) -> int:
+    return agreement_command.agreement(list(boards(options)), options)
 
 
 def verify_cells(options: argparse.Namespace) -> int:

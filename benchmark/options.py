@@ -59,13 +59,13 @@ def parser() -> Parser:
 
 
 def requested(methods: str | None, ablation: str | None, registry: Registry) -> list[str]:
-    """The method keys that are asked for, by name, by study or both; by default all.
+    """The method keys that are asked for, by name, by study or both; by default all with their standing variants.
 
     Raises:
         UserError: an unknown study or an empty list.
     """
     if methods is None and ablation is None:
-        return list(registry)
+        return registry.rows
     keys = [] if methods is None else [key.strip() for key in methods.split(",") if key.strip()]
     if methods is not None and not keys:
         raise UserError("--methods names no method  (all: python run_all.py --list)")

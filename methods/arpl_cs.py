@@ -141,6 +141,7 @@ class ArplCs(GanMethod):
         "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "decay_steps": 200},
     }  # fmt: skip
     VARIANTS = {"no_cs": {"confusing_samples": False}}
+    SEARCH = {"learning_rate": (5e-4, 1e-3, 2e-3)}
     ABLATIONS = {"confusing": ("arpl_cs@no_cs", "arpl_cs")}
 
     config: ArplCsConfig

@@ -15,7 +15,7 @@ Confidence: largest softmax probability. Cost: 3 forward-equivalents a batch; th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -59,6 +59,8 @@ class Base(NetworkMethod):
         "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "decay_steps": 200},
     }
     VARIANTS = {"ce": {"classification": "ce"}}
+    STANDING: ClassVar[tuple[str, ...]] = ("ce",)  # some methods train with its loss, which is a confound
+    SEARCH = {"learning_rate": (5e-4, 1e-3, 2e-3)}
 
     config: BaseConfig
     net: SimpleCnn

@@ -30,6 +30,7 @@ class BaseAm(Pose):
     title = "Base+AM"
     tables: ClassVar[tuple[str, ...]] = ("open-set",)
     Config = BaseAmConfig
+    SEARCH = {}  # an ablation differs from POSE in L_div alone
     ABLATIONS = {}
 
     @classmethod

@@ -79,9 +79,10 @@ class DctCnn(NetworkMethod):
     Config = DctCnnConfig
     PRESETS = {
         "smoke": {"learning_rate": 3e-3, "batch_size": 8, "rounds": 6},
-        "quick": {},  # the published values are light enough
+        "quick": {"learning_rate": 5e-4},  # the other published values are light enough
         "standard": {},
     }
+    SEARCH = {"learning_rate": (5e-4, 1e-3, 2e-3)}
 
     config: DctCnnConfig
     net: LogDctClassifier

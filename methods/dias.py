@@ -100,7 +100,7 @@ def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> 
 # Narrow GAN, passes in turn. Rate chosen by validation accuracy on the split "calibration";
 # it falls as far as over the published 20 rounds.
 LIGHT: dict[str, Any] = {
-    **QUICK, "learning_rate": 2e-3, "rounds": 10, "decay_steps": 25, "generator_width": 8, "discriminator_width": 8,
+    **QUICK, "learning_rate": 1e-3, "rounds": 10, "decay_steps": 25, "generator_width": 8, "discriminator_width": 8,
     "alternate": True,
 }  # fmt: skip
 
@@ -116,10 +116,12 @@ class Dias(GanMethod):
     PRESETS = {
         "smoke": {
             **LIGHT, "width": 8, "generator_width": 4, "discriminator_width": 4, "rounds": 2, "steps_per_round": 12,
+            "learning_rate": 2e-3,
         },
         "quick": LIGHT,
         "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "decay_steps": 200},
     }  # fmt: skip
+    SEARCH = {"learning_rate": (1e-3, 2e-3, 4e-3)}
 
     config: DiasConfig
     net: SimpleCnn

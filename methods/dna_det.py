@@ -94,7 +94,7 @@ class DnaDetConfig(NetworkConfig):
 
 QUICK: dict[str, Any] = {
     "width": 16, "projection": 64, "magnification": 2, "patch": 32, "patches": 4, "plain_ce": True, "blind_start": True,
-    "items_per_batch": 2, "learning_rate": 1e-3, "rounds": 6, "steps_per_round": 100, "decay_steps": 20,
+    "items_per_batch": 2, "learning_rate": 5e-4, "rounds": 12, "steps_per_round": 100, "decay_steps": 40,
     "transformations_every": 16, "pretrain_rounds": 2, "pretrain_steps_per_round": 200, "pretrain_batch": 32,
     "pretrain_learning_rate": 1e-3,
 }  # fmt: skip
@@ -354,6 +354,7 @@ class DnaDet(PatchMethod):
         },
     }  # fmt: skip
     VARIANTS = {"ce": {"plain_ce": True}, "scratch": {"pretrain_rounds": 0}}
+    SEARCH = {"learning_rate": (5e-4, 1e-3, 2e-3)}
     ABLATIONS = {"pretraining": ("dna_det@scratch", "dna_det")}
 
     start: Mapping[str, Tensor] | None = None

@@ -27,10 +27,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -41,7 +40,7 @@ from methods.core.batches import Batch, Batches, normalise
 from methods.core.corruptions import gaussian_matrix, on_both_axes, random_flip, through_jpeg
 from methods.core.network_method import NetworkConfig, NetworkMethod
 from methods.core.networks import SimpleCnn
-from methods.core.pretrained import load_trunk
+from methods.core.pretrained import load_trunk, resnet_trunk
 from methods.core.registry import register
 
 # Trunks made of the shared network: its convolutions on pixels; or all of it up to its feature, DCT included.
@@ -124,7 +123,7 @@ class GirishStep1Config(NetworkConfig):
 
 QUICK: dict[str, Any] = {
     "backbone": CONVOLUTIONS, "width": 16, "input_size": None, "head": (128, 128, 64), "dropout": 0.2,
-    "learning_rate": 1e-3, "items_per_batch": 30, "rounds": 10,
+    "learning_rate": 5e-4, "items_per_batch": 30, "rounds": 10,
 }  # fmt: skip
 
 
@@ -137,7 +136,7 @@ class GirishStep1(NetworkMethod):
     paper = "Girish et al., ICCV 2021, https://arxiv.org/abs/2105.04580"
     Config = GirishStep1Config
     PRESETS = {
-        "smoke": {**QUICK, "width": 8, "rounds": 6, "steps_per_round": 15},
+        "smoke": {**QUICK, "width": 8, "rounds": 6, "steps_per_round": 15, "learning_rate": 1e-3},
         "quick": QUICK,
         "standard": {
             "backbone": CONVOLUTIONS,
@@ -149,6 +148,7 @@ class GirishStep1(NetworkMethod):
         },
     }
     VARIANTS = {"augmented": {"augment": True}, "dct": {"backbone": WHOLE, "input_size": None}}
+    SEARCH = {"learning_rate": (5e-4, 1e-3, 2e-3)}
 
     config: GirishStep1Config
     net: DiscoveryNet
@@ -165,8 +165,8 @@ class GirishStep1(NetworkMethod):
             network = SimpleCnn(self.task.num_classes, side, config.width)
             trunk = network.main if config.backbone == CONVOLUTIONS else SharedFeature(network)
             return trunk, network.num_features
-        resnet = timm.create_model(config.backbone, pretrained=False, num_classes=0, global_pool="")
-        return resnet, cast(int, resnet.num_features)
+        resnet = resnet_trunk(config.backbone, f"{self.name}.backbone")
+        return resnet, resnet.num_features
 
     def prepare_fit(self, train: ImageSet) -> None:
         super().prepare_fit(train)

@@ -76,8 +76,9 @@ class OpenMax(PostHocMethod):
     title = "Base+OpenMax"
     paper = "Bendale and Boult, CVPR 2016, https://arxiv.org/abs/1511.06233"
     Config = OpenMaxConfig
-    PRESETS = {"smoke": {}, "quick": {}, "standard": {}}
+    PRESETS = {"smoke": {}, "quick": {"tail": 5}, "standard": {}}
     VARIANTS = {"ce": {"base": "base@ce"}, "alpha3": {"alpha": 3}, "positive_only": {"positive_only": True}}
+    SEARCH = {"tail": (5, 10, 20)}
 
     config: OpenMaxConfig
 

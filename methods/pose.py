@@ -107,6 +107,7 @@ class Pose(Base, TakesReleased):
         "relu": {"am_activation": "relu"},
         "tanh": {"am_activation": "tanh"},
     }
+    STANDING: ClassVar[tuple[str, ...]] = ()
     ABLATIONS = {
         "diversity": ("base", "base_am", "pose"),
         # The paper's: two layers, kernel 3, convolutions alone.

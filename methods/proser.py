@@ -76,7 +76,7 @@ class ProserConfig(NetworkConfig):
 
 # Chosen by validation accuracy, which a tenth of Base's rates over more rounds does not raise.
 QUICK: dict[str, Any] = {
-    "learning_rate": 2e-4, "dummy_learning_rate": 2e-3, "items_per_batch": 2, "rounds": 5, "steps_per_round": 50,
+    "learning_rate": 1e-4, "dummy_learning_rate": 2e-3, "items_per_batch": 2, "rounds": 5, "steps_per_round": 50,
 }  # fmt: skip
 OFFICIAL: dict[str, Any] = {
     "dummies": 1, "mix_weight": 0.01, "mix_alpha": 1.0, "distinct_classes": False, "dummy_logits": "all",
@@ -130,10 +130,11 @@ class Proser(NetworkMethod):
     paper = "Zhou, Ye and Zhan, CVPR 2021, https://arxiv.org/abs/2103.15086"
     Config = ProserConfig
     PRESETS = {
-        "smoke": {**QUICK, "rounds": 2, "steps_per_round": 15},
+        "smoke": {**QUICK, "learning_rate": 2e-4, "rounds": 2, "steps_per_round": 15},
         "quick": QUICK,
-        "standard": {**QUICK, "rounds": 10, "steps_per_round": 200},
+        "standard": {**QUICK, "learning_rate": 2e-4, "rounds": 10, "steps_per_round": 200},
     }
+    SEARCH = {"learning_rate": (1e-4, 2e-4, 4e-4)}
     VARIANTS = {
         "official_code": OFFICIAL,
         "ce": {"base": "base@ce"},

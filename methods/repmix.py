@@ -30,23 +30,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import timm
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from timm.models import is_model_in_modules
-from timm.models.resnet import ResNet
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import resize
 
-from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, Transform, normalise
 from methods.core.corruptions import Corruptions, random_crop, random_flip
 from methods.core.network_method import NetworkConfig, NetworkMethod
+from methods.core.pretrained import load_trunk, resnet_trunk
 from methods.core.registry import register
 from methods.core.training import step_decay
 
@@ -78,8 +73,7 @@ class RepMixNet(nn.Module):
         gate: bool = True,
     ) -> None:
         super().__init__()
-        network = timm.create_model(backbone, pretrained=False, num_classes=0, global_pool="", **(trunk or {}))
-        self.trunk = cast(ResNet, network)
+        self.trunk = resnet_trunk(backbone, "repmix.backbone", **(trunk or {}))
         self.embedding = nn.Linear(self.trunk.num_features, embedding)
         self.source = nn.Linear(embedding, num_classes)
         self.detector = nn.Linear(embedding, 2)
@@ -175,8 +169,8 @@ class RepMixConfig(NetworkConfig):
 
 QUICK: dict[str, Any] = {
     "backbone": "resnet10t", "channels": (16, 32, 64, 128), "stem_width": 8, "embedding": 128,
-    "corrupt_probability": 0.5, "max_severity": 2, "learning_rate": 2e-3, "decay_factor": 0.9,
-    "rounds": 28, "steps_per_round": 47, "patience": None,
+    "corrupt_probability": 0.5, "max_severity": 2, "learning_rate": 2e-3, "decay_factor": 0.93,
+    "rounds": 40, "steps_per_round": 47, "patience": None,
 }  # fmt: skip
 
 
@@ -203,6 +197,7 @@ class RepMix(NetworkMethod):
         "nocorruption": {"corrupt_probability": 0.0},
         "paper": {"geometry": "paper"},
     }
+    SEARCH = {"learning_rate": (1e-3, 2e-3, 4e-3)}
     ABLATIONS = {
         "repmix-parts": ("repmix", "repmix@nomix", "repmix@nogate", "repmix@nodetection", "repmix@nocorruption")
     }
@@ -212,8 +207,6 @@ class RepMix(NetworkMethod):
 
     def build(self) -> nn.Module:
         config = self.config
-        if not is_model_in_modules(config.backbone, {"resnet"}):
-            raise UserError(f"setting repmix.backbone='{config.backbone}' is refused; name a ResNet of timm")
         trunk = {"channels": config.channels, "stem_width": config.stem_width}
         given = {name: value for name, value in trunk.items() if value is not None}
         return RepMixNet(
@@ -229,7 +222,7 @@ class RepMix(NetworkMethod):
         by_images = real / max(1, len(train) - real)
         self.fake_weight = by_images if self.config.fake_weight == "images" else 1 / (self.task.num_classes - 1)
         if self.config.weights is not None:
-            load_trunk(self.net.trunk, self.config.weights)
+            load_trunk(self.net.trunk, self.config.weights, "repmix.weights")
 
     def optimiser(self) -> torch.optim.Optimizer:
         config = self.config
@@ -305,19 +298,3 @@ class RepMix(NetworkMethod):
 def coefficients(count: int, concentration: float) -> Tensor:
     """(count, 2) draws from the symmetric Dirichlet distribution, by the global generator of main memory."""
     return torch.distributions.Dirichlet(torch.full((GROUP,), concentration)).sample((count,))
-
-
-def load_trunk(trunk: nn.Module, path: Path) -> None:
-    """Read a trunk's weights; those of a classifier on top are passed over.
-
-    Raises:
-        UserError: the file is missing, no safetensors file, or of another network.
-    """
-    try:
-        weights = {name: value for name, value in load_file(path).items() if not name.startswith("fc.")}
-        trunk.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"repmix.weights={path} cannot be used ({reason}); give a safetensors file of the backbone"
-        ) from None

@@ -222,6 +222,7 @@ class Yu(NetworkMethod):
         **{f"postpool{side}": {"analysis": "postpool", "resolution": side} for side in (32, 16, 8)},
         **{f"patch{side}": {"analysis": "patch", "resolution": side} for side in (32, 16, 8, 4)},
     }
+    SEARCH = {"learning_rate": (2e-3, 4e-3, 8e-3)}
     ABLATIONS = {
         "yu-frequency": ("yu", "yu@low32", "yu@low16", "yu@low8"),
         "yu-band": ("yu", "yu@residual64", "yu@residual32", "yu@residual16", "yu@residual8"),

@@ -53,7 +53,7 @@ class DevicePixels:
     def __getitem__(self, index: Index) -> Tensor:
         if self._resident is None:
             return self._read(index)
-        return self._resident[torch.from_numpy(index).to(self._device)]
+        return self._resident.index_select(0, torch.from_numpy(index).to(self._device))  # copies whole rows
 
     def _read(self, index: Index) -> Tensor:
         pixels = torch.from_numpy(self._images.batch(index))

@@ -86,6 +86,8 @@ class Plugin(ABC):
         Config: its settings; the defaults are the published values.
         PRESETS: what a preset changes in the settings.
         VARIANTS: named changes of the settings, used as `name@variant`.
+        STANDING: variants that stand beside the plain row in every comparison of all methods.
+        SEARCH: settings of a light preset that validation may choose, each with its candidates.
         ABLATIONS: named studies, each a tuple of `name` or `name@variant` in the order of its table.
     """
 
@@ -99,6 +101,8 @@ class Plugin(ABC):
     Config: ClassVar[type[Settings]] = Settings
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     VARIANTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    STANDING: ClassVar[tuple[str, ...]] = ()
+    SEARCH: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     ABLATIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, config: Any, run: Run) -> None:

@@ -1,14 +1,37 @@
-"""Weights that a user supplies for the trunk of a network."""
+"""Trunks from timm, and weights that a user supplies for them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from datasets.errors import UserError
+
+if TYPE_CHECKING:
+    from timm.models.resnet import ResNet
+
+
+def resnet_trunk(name: str, setting: str, **arguments: Any) -> ResNet:
+    """A ResNet of timm with random weights, without pooling and classifier.
+
+    Args:
+        name: as timm calls it.
+        setting: how the user gave the name, for the message.
+        arguments: further ones of the network, such as its channels.
+
+    Raises:
+        UserError: timm has no ResNet of this name.
+    """
+    import timm  # takes seconds, and most commands build no such trunk
+    from timm.models import is_model_in_modules
+
+    if not is_model_in_modules(name, {"resnet"}):
+        raise UserError(f"setting {setting}='{name}' is refused; name a ResNet of timm")
+    return cast("ResNet", timm.create_model(name, pretrained=False, num_classes=0, global_pool="", **arguments))
 
 
 def load_trunk(trunk: nn.Module, path: Path, setting: str) -> None:

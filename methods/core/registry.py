@@ -123,6 +123,12 @@ class Registry(Mapping[str, type[Plugin]]):
             raise UserError(f"method '{name}' has no variant '{variant}'{hint}; it has {known}")
         return Choice(plugin, variant or None)
 
+    @property
+    def rows(self) -> list[str]:
+        """Keys of a comparison of everything: every method, then the variants that stand beside it."""
+        plugins = self._plugins.items()
+        return [key for name, plugin in plugins for key in (name, *(f"{name}@{word}" for word in plugin.STANDING))]
+
     @cached_property
     def ablations(self) -> dict[str, tuple[str, ...]]:
         """Every declared study by name."""
@@ -138,7 +144,7 @@ def discover() -> Registry:
     """Import every plugin there is.
 
     Raises:
-        UserError: two files register the same name.
+        UserError: two files register the same name, or a plugin folder is not there.
     """
     plugins: dict[str, type[Plugin]] = {}
     origin: dict[str, str] = {}
@@ -161,11 +167,19 @@ def discover() -> Registry:
 def _candidates() -> Iterator[tuple[str, str, Callable[[], ModuleType]]]:
     for path in _files(METHODS_FOLDER):
         yield path.stem, str(path), lambda path=path: importlib.import_module(f"methods.{path.stem}")  # type: ignore[misc]
-    for folder in filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)):
-        for path in _files(Path(folder)):
+    for folder in _plugin_folders():
+        for path in _files(folder):
             yield path.stem, str(path), lambda path=path: _import_file(path)  # type: ignore[misc]
     for point in entry_points(group=ENTRY_POINTS):
         yield point.name, point.value, lambda point=point: importlib.import_module(point.module)  # type: ignore[misc]
+
+
+def _plugin_folders() -> list[Path]:
+    folders = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{FOLDERS_VARIABLE} names {folder}, which is no folder; correct the variable or unset it")
+    return folders
 
 
 def _files(folder: Path) -> list[Path]:

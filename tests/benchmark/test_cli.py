@@ -123,9 +123,9 @@ def test_seeds_and_splits_are_chosen(call, tmp_path):
     assert cells_of(tmp_path) == ["toy/smoke/nearest/split2-seed1", "toy/smoke/nearest/split2-seed2"]
 
 
-def test_without_methods_all_are_run(call):
+def test_without_methods_all_are_run_with_their_standing_variants(call):
     _, out, _ = call("--plan")
-    assert {line.split()[0] for line in out.splitlines()[2:] if line} == {"nearest", "follower"}
+    assert {line.split()[0] for line in out.splitlines()[2:] if line} == {"nearest", "nearest@steady", "follower"}
 
 
 def test_a_study_runs_its_rows_beside_the_named_methods(call):
@@ -326,7 +326,7 @@ def test_jobs_follow_the_cores_and_the_threads_of_a_cell_unless_given(monkeypatc
 
 
 def test_methods_default_to_all_and_keep_the_order_given(registry):
-    assert requested(None, None, registry) == ["follower", "nearest"]
+    assert requested(None, None, registry) == ["follower", "nearest", "nearest@steady"]
     assert requested("nearest, follower@of_raising,", None, registry) == ["nearest", "follower@of_raising"]
 
 

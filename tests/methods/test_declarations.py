@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from pathlib import Path
 from typing import get_args
 
+import pandas as pd
 import pytest
 
+from benchmark.config import preset_names
 from methods.core.method import Kind
 from tests.methods.data import is_method, registry
 
 REQUIRED_PRESETS = ("smoke", "quick", "standard")
 HERE = Path(__file__).parent
+LOG = HERE.parents[1] / "leaderboards" / "mini-quick" / "tuning.csv"
+TRIALS = 3  # of the recorded search
 TABLE_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 every_method = pytest.mark.parametrize("name", list(registry()))
@@ -50,7 +56,7 @@ def test_no_two_methods_share_a_title() -> None:
 @every_method
 def test_a_method_has_settings_for_every_preset_and_published_values_without_any(name: str) -> None:
     choice = registry().choose(name)
-    assert set(REQUIRED_PRESETS) <= set(choice.plugin.PRESETS)
+    assert set(REQUIRED_PRESETS) <= set(choice.plugin.PRESETS) <= set(preset_names())
     for preset in (*choice.plugin.PRESETS, "paper"):
         assert choice.config(preset) is not None
     assert choice.config("paper") == choice.plugin.Config()
@@ -100,3 +106,39 @@ def requirements(key: str, preset: str, path: tuple[str, ...] = ()) -> set[str]:
     choice = registry().choose(key)
     found = set(choice.plugin.needs(choice.config(preset)))
     return found.union(*(requirements(need, preset, (*path, key)) for need in found))
+
+
+@every_method
+def test_every_standing_variant_is_declared(name: str) -> None:
+    plugin = registry()[name]
+    assert set(plugin.STANDING) <= set(plugin.VARIANTS)
+
+
+@every_method
+def test_every_candidate_of_a_search_is_a_valid_setting(name: str) -> None:
+    choice = registry().choose(name)
+    for setting, candidates in choice.plugin.SEARCH.items():
+        assert len(set(candidates)) == len(candidates) >= 2, setting
+        for candidate in candidates:
+            assert getattr(choice.config("quick", {setting: candidate}), setting) == candidate
+
+
+@every_method
+def test_what_is_trained_offers_as_many_candidates_as_the_search_of_quick_tries(name: str) -> None:
+    plugin = registry()[name]
+    # An ablation has the settings of the method that it is one of.
+    relatives = [other for other in registry().values() if other.PRESETS is plugin.PRESETS and other.SEARCH]
+    if is_method(plugin) and "learning_rate" in plugin.Config.model_fields and plugin not in relatives:
+        assert relatives
+    elif plugin.SEARCH:
+        assert math.prod(len(candidates) for candidates in plugin.SEARCH.values()) >= TRIALS
+
+
+@every_method
+def test_quick_uses_what_its_recorded_search_chose(name: str) -> None:
+    log = pd.read_csv(LOG)
+    chosen = log[log["chosen"] & (log["method"] == name)]
+    assert len(chosen) == bool(registry()[name].SEARCH)
+    for settings in chosen["settings"]:
+        config = registry().choose(name).config("quick")
+        assert {key: getattr(config, key) for key in json.loads(settings)} == json.loads(settings)

@@ -171,6 +171,25 @@ def test_a_plugin_cannot_take_the_name_of_a_method_that_exists(folder: Path) -> 
         discover()
 
 
+@pytest.mark.parametrize("kind", ["nothing", "file"])
+def test_a_plugin_folder_that_is_not_there_is_told_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    wrong = tmp_path / "plugins"
+    if kind == "file":
+        wrong.touch()
+    monkeypatch.setenv(FOLDERS_VARIABLE, os.pathsep.join((str(tmp_path), str(wrong))))
+    with pytest.raises(UserError) as error:
+        discover()
+    assert str(error.value) == f"OSMA_BENCH_PLUGINS names {wrong}, which is no folder; correct the variable or unset it"
+
+
+def test_a_separator_too_many_names_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(folder, "example")
+    monkeypatch.setenv(FOLDERS_VARIABLE, f"{os.pathsep}{folder}{os.pathsep}")
+    assert "example" in discover()
+
+
 # -- choosing ----------------------------------------------------------------------------------------
 
 

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from threadpoolctl import threadpool_limits
 
 from benchmark.board import evaluation_of
 from benchmark.checkpoints import RELEASED
+from benchmark.config import CHANGED, CUSTOM
 from benchmark.execute import MODEL, Job, make_run
 from benchmark.judgements import checked
 from benchmark.store import Record, Store, read_record
 from datasets.catalogue import DataRequest
 from datasets.decode import FORMATS, Decoded
 from datasets.errors import UserError
+from datasets.osma import Osma
 from datasets.settings import DataSettings
 from datasets.stream import decoded_blocks
 from datasets.types import UNLABELLED, ImageSet, Pixels
@@ -30,6 +33,8 @@ from methods.core.registry import Registry
 
 COLUMNS = ("path", "class", "confidence", "known", "reason")
 BLOCKS = 4  # inference batches that are decoded together; what memory holds at a time
+# What loading raises on a model with damaged files, or whose weights are for images of another size than it says.
+UNLOADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError)
 FEW = 32  # fewer images are computed by other kernels, whose rounding differs in the last digits
 
 Row = tuple[str, str, float | None, bool | None, str]
@@ -117,23 +122,38 @@ def load_attributor(name: CellName, results: Path, device: str, registry: Regist
         asked: the data set as the user wrote it, for the command in the message.
 
     Raises:
-        UserError: there is no such cell, it is not finished, or its method judges no single images.
+        UserError: there is no such cell, it is not finished, its model is damaged, or its method judges no single
+            images.
     """
     plugin = registry[name.method.partition("@")[0]]
     if not issubclass(plugin, Method):
         raise UserError(f"method '{name.method}' groups whole pools of images and names none; choose another method")
     folder = name.folder(results)
     record = read_record(folder)
+    command = _command(name, asked)
     if record is None or record.status != "done" or not (folder / MODEL).is_dir():
-        words = f"--methods {_as_asked(name.method)} --dataset {asked} --preset {name.preset}"
-        command = f"python run_all.py {words} --splits {name.split} --seeds {name.seed}"
         raise UserError(f"{_state(record, folder)}; make it: {command}")
     run = make_run(
         Job(record.cell, DataRequest(asked, None, DataSettings()), results, device), Store(results), registry
     )
-    method = plugin.load(folder / MODEL, run)
+    try:
+        method = plugin.load(folder / MODEL, run)
+    except UNLOADABLE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        what = f"the model in {folder} cannot be loaded ({reason})"
+        raise UserError(f"{what}; make it again: {command} --force") from None
     threshold = evaluation_of(folder, record)["decisions"]["threshold"]
     return Attributor(method, threshold, record.cell.run["threads"], run.settings.inference_batch)
+
+
+def _command(name: CellName, asked: str) -> str:
+    """What makes the cell; capitals stand for what only the user knows."""
+    preset, changed, label = name.preset.partition(CHANGED)
+    words = ["python run_all.py --methods", _as_asked(name.method), "--dataset", asked, "--preset", preset]
+    words += ["--data-root DIR"] if asked == Osma.name else []
+    words += ["--set OWNER.KEY=VALUE"] if changed else []
+    words += [f"--variant {label}"] if changed and not label.startswith(CUSTOM) else []
+    return " ".join([*words, "--splits", name.split, "--seeds", str(name.seed)])
 
 
 def _as_asked(key: str) -> str:

@@ -227,6 +227,65 @@ def test_a_cell_without_its_model_is_refused(images, tmp_path, results, registry
 
 
 @pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b"\xff" * 20),
+        ("model.safetensors", b""),
+        ("model.safetensors", None),
+        ("method.json", b"{"),
+        ("method.json", b"{}"),
+        ("method.json", None),
+    ],
+)
+def test_a_damaged_model_is_one_line_with_the_command_that_makes_it(images, tmp_path, results, file, content):
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    path = copy / "toy" / "smoke" / "nearest" / "split1-seed0" / "model" / file
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be loaded \(.+\); make it again: ") as caught:
+        call(images, tmp_path / "out.csv", copy)
+    assert "\n" not in str(caught.value)
+    options = run_all_options().parse_args(shlex.split(str(caught.value).partition("run_all.py ")[2]))
+    assert (options.methods, options.preset, options.force) == ("nearest", "smoke", True)
+    assert not list(tmp_path.glob("*.csv*"))
+
+
+def test_weights_for_images_of_another_size_are_refused(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry_module, "METHODS_FOLDER", Path(registry_module.__file__).parents[1])
+    monkeypatch.setenv(registry_module.FOLDERS_VARIABLE, "")
+    changes = {"run": {"max_steps": 1}}
+    cell = planned(registry_module.discover(), "base", splits=("split1",), overrides=changes, variant="one")[0]
+    assert execute(Job(cell, toy_request(), tmp_path / "results", "cpu")).status == "done"
+    facts = Store(tmp_path / "results").folder(cell) / "model" / "method.json"
+    facts.write_text(facts.read_text().replace('"image_size": 32', '"image_size": 64'))
+    with refused("size mismatch for fc.weight"):
+        call(images, tmp_path / "out.csv", tmp_path / "results", "--method", "base", "--preset", cell.preset)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (32, 32), (20, 30), (400, 31)])
+def test_images_of_any_size_are_judged_at_the_size_of_the_model(tmp_path, results, size):
+    Image.new("RGB", size, (200, 100, 50)).save(tmp_path / "image.png")
+    Image.new("RGB", (32, 32), (200, 100, 50)).save(tmp_path / "same.png")
+    assert call(tmp_path, tmp_path / "out.csv", results) == 0
+    rows = table(tmp_path / "out.csv").drop(columns="path")
+    assert rows.iloc[0].to_dict() == rows.iloc[1].to_dict() and rows["class"][0]
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [
+        ("smoke~tiny", "--preset smoke --set OWNER.KEY=VALUE --variant tiny --splits"),
+        ("smoke~custom-0123abcd", "--preset smoke --set OWNER.KEY=VALUE --splits"),
+    ],
+)
+def test_a_missing_cell_of_changed_data_is_asked_for_with_its_changes(images, tmp_path, results, preset, words):
+    with refused(words):
+        call(images, tmp_path / "out.csv", results, "--preset", preset)
+    with refused("--dataset osma --preset smoke --data-root DIR --splits split1"):
+        call(images, tmp_path / "out.csv", results, "--dataset", "osma")
+
+
+@pytest.mark.parametrize(
     ("method", "command"),
     [
         ("nearest@released", "--methods nearest --checkpoint nearest=DIR"),

@@ -50,6 +50,10 @@ class Place:
         paths = ("--results", str(self.results), "--leaderboards", str(self.boards))
         return self._run(ROOT, "-m", "benchmark", *words, *paths)
 
+    def datasets(self, *words: str) -> Finished:
+        """`python -m datasets`, started from the checkout."""
+        return self._run(ROOT, "-m", "datasets", *words)
+
     def _run(self, folder: Path, *words: str) -> Finished:
         environment = {**os.environ, "OSMA_BENCH_CACHE": str(self.cache)}
         done = subprocess.run(

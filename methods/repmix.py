@@ -169,8 +169,8 @@ class RepMixConfig(NetworkConfig):
 
 QUICK: dict[str, Any] = {
     "backbone": "resnet10t", "channels": (16, 32, 64, 128), "stem_width": 8, "embedding": 128,
-    "corrupt_probability": 0.5, "max_severity": 2, "learning_rate": 2e-3, "decay_factor": 0.93,
-    "rounds": 40, "steps_per_round": 47, "patience": None,
+    "corrupt_probability": 0.5, "max_severity": 2, "learning_rate": 2e-3, "decay_factor": 0.95,
+    "rounds": 56, "steps_per_round": 47, "patience": None,
 }  # fmt: skip
 
 

@@ -37,7 +37,9 @@ from torch import Tensor, nn
 
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, normalise
-from methods.core.corruptions import gaussian_matrix, on_both_axes, random_flip, through_jpeg
+from methods.core.corruptions import gaussian_matrix, on_both_axes
+from methods.core.geometric import random_flip
+from methods.core.jpeg import through_jpeg
 from methods.core.network_method import NetworkConfig, NetworkMethod
 from methods.core.networks import SimpleCnn
 from methods.core.pretrained import load_trunk, resnet_trunk

@@ -13,7 +13,6 @@ image by image, in threads.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +23,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from torch import Tensor
+
+from methods.core.jpeg import through_jpeg
 
 REFERENCE = 224  # side in pixels for which lengths are given
 SEVERITIES = 5
@@ -62,26 +62,6 @@ Corruption = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
 # -- flips and crops -------------------------------------------------------------------------------
-
-
-def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Every image of (B, C, H, W) mirrored left to right with probability 1/2."""
-    flipped = torch.rand(len(images), generator=generator, device=images.device) < 0.5
-    return torch.where(flipped[:, None, None, None], images.flip(-1), images)
-
-
-def random_crop(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """A square of its own from every image: (B, C, H, W) to (B, C, size, size)."""
-    count, _, height, width = images.shape
-    if (height, width) == (size, size):
-        return images
-    corner = torch.rand(2, count, generator=generator, device=images.device)
-    along = torch.arange(size, device=images.device)
-    rows = (corner[0] * (height - size + 1)).long()[:, None] + along
-    columns = (corner[1] * (width - size + 1)).long()[:, None] + along
-    image = torch.arange(count, device=images.device)[:, None, None]
-    # Indices around the channel axis put it last.
-    return images[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
 # -- corruptions -----------------------------------------------------------------------------------
@@ -275,12 +255,6 @@ def jpeg(x: Tensor, level: Tensor, generator: torch.Generator) -> Tensor:
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         decoded = np.stack([*pool.map(through_jpeg, images, qualities)])
     return torch.from_numpy(decoded).to(x.device).permute(0, 3, 1, 2).float() / 255
-
-
-def through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
 
 
 # -- linear operators ------------------------------------------------------------------------------

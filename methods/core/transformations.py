@@ -10,20 +10,20 @@ batches, on the images' device; JPEG and the median, compiled code for one image
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from itertools import accumulate
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.filters import rank
 from torch import Tensor
 
 from datasets.types import Pixels
+from methods.core.jpeg import through_jpeg
 
 Filter = Literal["nearest", "bilinear", "bicubic", "area", "lanczos4"]
 Matrix = NDArray[np.float64]
@@ -185,12 +185,8 @@ def _one_by_one(change: Callable[..., Pixels], pixels: Tensor, values: Iterable[
 
 
 def jpeg(image: Pixels, qualities: Sequence[int]) -> Pixels:
-    """An image (H, W, 3) after JPEG at each of the qualities, with chroma at half resolution."""
-    for quality in qualities:
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-        image = np.asarray(Image.open(file))
-    return image
+    """An image (H, W, 3) after JPEG at each of the qualities."""
+    return reduce(through_jpeg, qualities, image)
 
 
 def median_blur(image: Pixels, kernel: int) -> Pixels:

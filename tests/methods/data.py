@@ -24,6 +24,7 @@ from scipy.ndimage import gaussian_filter
 from datasets.types import ImageSet, Index, Pixels
 from methods.core.device import make_deterministic
 from methods.core.method import Method, Plugin
+from methods.core.network_method import NetworkMethod
 from methods.core.registry import Registry, discover
 from methods.core.run import Progress, Run
 from methods.core.settings import RunSettings
@@ -145,13 +146,14 @@ def make_run(
     *,
     report: Callable[[Progress], None] | None = None,
     on_epoch: Callable[[str, int], None] | None = None,
+    device: torch.device = CPU,
     **settings: Any,
 ) -> Run:
-    """A run on the CPU, set up as the harness does it; `settings` are those of `RunSettings`."""
+    """A run, set up as the harness does it; `settings` are those of `RunSettings`."""
     chosen = RunSettings(**settings)
     make_deterministic(chosen.threads)
     return Run(
-        seed=seed, device=CPU, settings=chosen, folder=tmp, resolve=resolve, report=report, on_epoch=on_epoch
+        seed=seed, device=device, settings=chosen, folder=tmp, resolve=resolve, report=report, on_epoch=on_epoch
     )  # fmt: skip
 
 
@@ -182,7 +184,8 @@ def fit(
     Args:
         overrides: settings of this method alone, on top of the preset's.
         known: requirements that are already fitted, by key; those fitted here are added.
-        tmp, report, on_epoch, settings: see `make_run`; the first three for this method alone.
+        tmp, report, on_epoch, settings: see `make_run`; the first three for this method alone, while a
+            `device` among the settings is for all.
     """
     resolve = resolver(train, val, preset=preset, seed=seed, known=known, **settings)
     run = make_run(seed, tmp, resolve, report=report, on_epoch=on_epoch, **settings)
@@ -222,6 +225,11 @@ def copied(method: Method, run: Run) -> Method:
 def accuracy(method: Method, images: ImageSet) -> float:
     """Share of images whose best score is that of their class."""
     return float((method.predict(images).scores.argmax(axis=1) == images.labels).mean())
+
+
+def learned() -> dict[str, type[NetworkMethod]]:
+    """The methods that train a network."""
+    return {name: plugin for name, plugin in registry().items() if issubclass(plugin, NetworkMethod)}
 
 
 def is_method(plugin: type[Plugin]) -> bool:

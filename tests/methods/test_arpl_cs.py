@@ -13,26 +13,7 @@ from methods.arpl_cs import ArplCs, ReciprocalNet, ReciprocalPoints, confusion_l
 from methods.core.batches import Batch
 from methods.core.dual_norm import AUXILIARY, branch
 from tests.methods.data import copied, make_run, textures
-
-TINY: dict[str, Any] = {"width": 2, "generator_width": 1, "discriminator_width": 1, "noise_size": 8, "rounds": 1}
-
-
-def tiny(classes: int = 3, **settings: Any) -> ArplCs:
-    """A method that is ready to train, in training mode."""
-    run = make_run()
-    method = ArplCs(ArplCs.Config(**{"learning_rate": 1e-3, **TINY, **settings}), run)
-    method.prepare_fit(textures(classes, 4, 32))
-    method.noise = run.generator("noise")
-    method.net.train()
-    return method
-
-
-def batch_of(classes: int = 3) -> Batch:
-    return next(make_run().batches(textures(classes, 4, 32), size=2).epoch(0))
-
-
-def tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+from tests.methods.gans import TINY, batch_of, tensors, tiny
 
 
 def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -63,7 +44,7 @@ def test_a_feature_belongs_to_the_class_whose_point_is_farthest(points: Reciproc
 def test_the_loss_of_a_known_image(
     points: ReciprocalPoints, monkeypatch: pytest.MonkeyPatch, label: int, cls: float, hinge: float, total: float
 ) -> None:
-    method = tiny(classes=2, margin=1.0)
+    method = tiny(ArplCs, classes=2, margin=1.0)
     method.net.head = points
     monkeypatch.setattr(method.net, "features", lambda images: X)
     labels = torch.tensor([label])
@@ -162,7 +143,7 @@ def test_points_start_small_and_the_radius_at_zero() -> None:
 
 
 def test_the_radius_learns_from_open_hinges_only() -> None:
-    method = tiny()
+    method = tiny(ArplCs)
     head = method.net.head
     distances = torch.tensor([[2.0, 9.0], [0.5, 9.0], [9.0, 4.0], [0.1, 9.0]])
     head.radius.data.fill_(1.8)  # hinges of the first and the third are open
@@ -176,7 +157,7 @@ def test_the_radius_learns_from_open_hinges_only() -> None:
 
 
 def test_made_images_go_through_the_auxiliary_branch_and_known_ones_through_the_main_branch() -> None:
-    method, batch = tiny(), batch_of()
+    method, batch = tiny(ArplCs), batch_of()
     for act, moved in (
         (lambda: method.confusion(batch.images), "branches.1"),
         (lambda: method.loss(batch), "branches.0"),
@@ -189,7 +170,7 @@ def test_made_images_go_through_the_auxiliary_branch_and_known_ones_through_the_
 
 
 def test_each_step_moves_its_own_network_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, batch, moved = tiny(), batch_of(), []
+    method, batch, moved = tiny(ArplCs), batch_of(), []
     networks = {"net": method.net, "generator": method.gan.generator, "discriminator": method.gan.discriminator}
 
     def snapshot() -> dict[str, dict[str, Tensor]]:
@@ -212,7 +193,7 @@ def test_each_step_moves_its_own_network_only(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_generator_learns_to_confuse() -> None:
-    method = tiny(classes=4)
+    method = tiny(ArplCs, classes=4)
     method.net.head.points.data *= 20  # so that distances differ
     noise = torch.Generator().manual_seed(0)
     before = method.confusion(method.gan.fakes(16, noise))
@@ -225,7 +206,7 @@ def test_the_generator_learns_to_confuse() -> None:
 
 def test_the_classifier_s_gradient_is_that_of_all_its_terms_with_the_generator_attached() -> None:
     """The official code back-propagates into the generator as well and then forgets that part."""
-    method, batch = tiny(optimiser="sgd", sgd_momentum=0.0, sgd_weight_decay=0.0, learning_rate=1.0), batch_of()
+    method, batch = tiny(ArplCs, optimiser="sgd", sgd_momentum=0.0, sgd_weight_decay=0.0, learning_rate=1.0), batch_of()
     reference = copy.deepcopy((method.net, method.gan.generator))
     before = {name: value.detach().clone() for name, value in method.net.named_parameters()}
     for optimiser in (method.gan.discriminator_optim, method.gan.generator_optim):
@@ -284,10 +265,10 @@ def test_a_round_is_a_confusing_pass_then_a_plain_one(
 
 def test_points_and_radius_may_learn_at_a_rate_of_their_own() -> None:
     for rate, expected in ((None, 1e-3), (1e-2, 1e-2)):
-        network, criterion = tiny(criterion_learning_rate=rate).optim.param_groups
+        network, criterion = tiny(ArplCs, criterion_learning_rate=rate).optim.param_groups
         assert (network["lr"], criterion["lr"]) == (1e-3, expected)
         assert len(criterion["params"]) == 2
-    method = tiny()
+    method = tiny(ArplCs)
     listed = [p for group in method.optim.param_groups for p in group["params"]]
     assert {id(p) for p in listed} == {id(p) for p in method.net.parameters()}
     assert len(listed) == len(list(method.net.parameters()))
@@ -303,7 +284,7 @@ def test_the_network_has_no_head_but_its_points() -> None:
 
 
 def test_scores_are_raw_logits_and_the_confidence_is_their_maximum() -> None:
-    method, images = tiny(), textures(3, 4, 32, seed=1)
+    method, images = tiny(ArplCs), textures(3, 4, 32, seed=1)
     prediction = method.predict(images)
     method.net.eval()
     with torch.no_grad():
@@ -319,7 +300,7 @@ def test_scores_are_raw_logits_and_the_confidence_is_their_maximum() -> None:
 
 
 def test_only_the_classifier_is_kept_and_it_judges_alone() -> None:
-    method, images = tiny(), textures(3, 4, 32, seed=1)
+    method, images = tiny(ArplCs), textures(3, 4, 32, seed=1)
     method.confusing_step(batch_of())
     method.net.eval()
     assert set(method.state()) == {"net"}

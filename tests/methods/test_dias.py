@@ -10,31 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.core.batches import Batch
 from methods.core.dual_norm import AUXILIARY, branch
 from methods.core.networks import SimpleCnn
 from methods.dias import Dias, Taps, imitated_taps, resume, smoothed_cross_entropy, taps_of
 from tests.methods.data import copied, make_run, textures
-
-TINY: dict[str, Any] = {"width": 2, "generator_width": 1, "discriminator_width": 1, "noise_size": 8, "rounds": 1}
-
-
-def tiny(classes: int = 3, **settings: Any) -> Dias:
-    """A method that is ready to train, in training mode."""
-    run = make_run()
-    method = Dias(Dias.Config(**{"learning_rate": 1e-3, **TINY, **settings}), run)
-    method.prepare_fit(textures(classes, 4, 32))
-    method.noise = run.generator("noise")
-    method.net.train()
-    return method
-
-
-def batch_of(classes: int = 3) -> Batch:
-    return next(make_run().batches(textures(classes, 4, 32), size=2).epoch(0))
-
-
-def tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+from tests.methods.gans import TINY, batch_of, tensors, tiny
 
 
 def changed(module: nn.Module, before: dict[str, Tensor]) -> set[str]:
@@ -107,7 +87,7 @@ def test_the_even_target_ignores_labels_and_is_met_by_equal_logits_only() -> Non
 
 
 def test_the_generator_makes_images_that_the_classifier_is_sure_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, batch = tiny(classes=4, gan_learning_rate=1e-3), batch_of(4)
+    method, batch = tiny(Dias, classes=4, gan_learning_rate=1e-3), batch_of(4)
     without_dropout(method.net)
     method.net.classification_head[1].weight.data *= 20  # so that predictions differ
     monkeypatch.setattr(method.gan, "adversarial_loss", lambda fakes: 0 * fakes.sum())
@@ -130,7 +110,7 @@ def test_the_generator_s_gradient_depends_on_the_classifier_through_the_weighted
 ) -> None:
     gradients = []
     for factor in (1, 30):
-        method = tiny(fake_weight=weight)
+        method = tiny(Dias, fake_weight=weight)
         without_dropout(method.net)
         method.net.classification_head[1].weight.data *= factor
         method.gan_step(batch_of())
@@ -139,7 +119,7 @@ def test_the_generator_s_gradient_depends_on_the_classifier_through_the_weighted
 
 
 def test_the_gan_step_trains_f_on_images_and_on_fresh_fakes_through_the_auxiliary_branch() -> None:
-    method, batch = tiny(optimiser="sgd", sgd_momentum=0.0, sgd_weight_decay=0.0, learning_rate=1.0), batch_of()
+    method, batch = tiny(Dias, optimiser="sgd", sgd_momentum=0.0, sgd_weight_decay=0.0, learning_rate=1.0), batch_of()
     without_dropout(method.net)
     for optimiser in (method.gan.discriminator_optim, method.gan.generator_optim):
         optimiser.param_groups[0]["lr"] = 0.0
@@ -160,7 +140,7 @@ def test_the_gan_step_trains_f_on_images_and_on_fresh_fakes_through_the_auxiliar
 
 
 def test_generated_images_leave_the_main_branch_s_statistics_alone() -> None:
-    method, batch = tiny(), batch_of()
+    method, batch = tiny(Dias), batch_of()
     before = tensors(method.net)
     method.moderate_loss(batch.images, batch.labels)
     names = changed(method.net, before)
@@ -172,7 +152,7 @@ def test_generated_images_leave_the_main_branch_s_statistics_alone() -> None:
 
 
 def test_the_copycat_loss_is_the_class_and_the_mean_distance_of_two_taps(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, batch = tiny(classes=2, imitation_weight=3.0), batch_of(2)
+    method, batch = tiny(Dias, classes=2, imitation_weight=3.0), batch_of(2)
     own, other = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 2.0, 5.0])  # L1 = 1
     feature = torch.zeros(len(batch.labels), 16)
     monkeypatch.setattr("methods.dias.imitated_taps", lambda net, images: (other, other))
@@ -184,7 +164,7 @@ def test_the_copycat_loss_is_the_class_and_the_mean_distance_of_two_taps(monkeyp
 
 
 def test_taps_are_the_outputs_of_the_second_and_third_stage_and_the_feature() -> None:
-    method, batch = tiny(), batch_of()
+    method, batch = tiny(Dias), batch_of()
     method.net.eval()
     seen: list[Tensor] = []
     for block in method.net.main:
@@ -199,7 +179,7 @@ def test_taps_are_the_outputs_of_the_second_and_third_stage_and_the_feature() ->
 
 
 def test_a_perfect_copycat_has_no_distance_and_f_goes_on_from_its_taps_as_from_its_own() -> None:
-    method, batch = tiny(), batch_of()
+    method, batch = tiny(Dias), batch_of()
     method.net(batch.images)  # moves the statistics off their start
     twin(method)
     method.net.eval()
@@ -213,7 +193,7 @@ def test_a_perfect_copycat_has_no_distance_and_f_goes_on_from_its_taps_as_from_i
 
 
 def test_the_copycat_s_step_changes_nothing_of_f_and_f_s_step_nothing_of_the_copycat() -> None:
-    method, batch = tiny(), batch_of()
+    method, batch = tiny(Dias), batch_of()
     f, g = tensors(method.net), tensors(method.copycat)
     method.imitate(batch)
     assert not changed(method.net, f)
@@ -229,7 +209,7 @@ def test_the_copycat_s_step_changes_nothing_of_f_and_f_s_step_nothing_of_the_cop
 
 
 def test_the_copycat_imitates_f_in_evaluation_mode_and_f_faces_the_copycat_in_evaluation_mode() -> None:
-    method, batch = tiny(), batch_of()
+    method, batch = tiny(Dias), batch_of()
     without_dropout(method.net)
     f, g = copy.deepcopy((method.net, method.copycat))
     terms = method.imitate(batch)
@@ -254,7 +234,7 @@ def test_the_copycat_imitates_f_in_evaluation_mode_and_f_faces_the_copycat_in_ev
 def test_hard_fakes_move_the_main_statistics_of_the_stages_they_pass_unless_frozen(
     frozen: bool, extra: dict[int, int]
 ) -> None:
-    method, batch = tiny(freeze_bn_on_copycat=frozen), batch_of()
+    method, batch = tiny(Dias, freeze_bn_on_copycat=frozen), batch_of()
     method.learn_from_copycat(batch)
     for stage, count in extra.items():
         norm = method.net.main[2 * stage].main[1].branches[0]
@@ -263,7 +243,7 @@ def test_hard_fakes_move_the_main_statistics_of_the_stages_they_pass_unless_froz
 
 
 def test_the_copycat_learns_at_f_s_rate() -> None:
-    method, batch = tiny(), batch_of()
+    method, batch = tiny(Dias), batch_of()
     method.optim.param_groups[0]["lr"] = 3e-5
     method.imitate(batch)
     assert method.copycat_optim.param_groups[0]["lr"] == 3e-5
@@ -318,7 +298,7 @@ def test_without_weight_on_fakes_f_is_trained_by_plain_cross_entropy_twice_a_bat
 def test_scores_are_probabilities_and_the_confidence_is_their_maximum() -> None:
     images = textures(3, 4, 32, seed=1)
     for temperature in (1.0, 0.1):
-        method = tiny(temperature=temperature)
+        method = tiny(Dias, temperature=temperature)
         prediction = method.predict(images)
         method.net.eval()
         with torch.no_grad():
@@ -331,7 +311,7 @@ def test_scores_are_probabilities_and_the_confidence_is_their_maximum() -> None:
 
 
 def test_only_f_is_kept_and_it_judges_alone() -> None:
-    method, images = tiny(), textures(3, 4, 32, seed=1)
+    method, images = tiny(Dias), textures(3, 4, 32, seed=1)
     method.update(batch_of(), 1, 0)
     method.net.eval()
     assert set(method.state()) == {"net"}

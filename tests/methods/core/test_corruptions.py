@@ -14,7 +14,8 @@ from skimage import color, filters
 from torch import Tensor
 
 from methods.core import corruptions
-from methods.core.corruptions import KINDS, Corruptions, plasma, random_crop, random_flip, sample
+from methods.core.corruptions import KINDS, Corruptions, plasma, sample
+from methods.core.geometric import random_crop, random_flip
 
 CPU = torch.device("cpu")
 NOISE, BLUR, BRIGHTNESS, CONTRAST, ELASTIC, PIXELATE, JPEG, SATURATE = 0, 16, 10, 11, 12, 13, 14, 18

@@ -29,6 +29,7 @@ RANKED = {
     **{f"auc_{group}": f"{GROUP_TITLES[group]} AUC" for group in GROUPS},
 }
 RANKED_GROUPS = {"purity": "Purity", "nmi": "NMI", "ari": "ARI"}
+FEW = 8  # rows that are named rather than counted
 HEADERS = ("Table", "Column", "Rows", "Kendall's τ-b", "95 % interval", "p")
 
 Found = Mapping[tuple[str, str], Agreement]  # table and figure
@@ -195,12 +196,20 @@ def render(found: Found, title: str, board: Board) -> str:
     )
 
 
+def _left_out(reasons: Mapping[str, str]) -> str:
+    """Rows by reason; only counted where they are too many to be read."""
+    names: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        names.setdefault(why, []).append(name)
+    said = [f"{', '.join(rows) if len(rows) <= FEW else f'{len(rows)} rows'} ({why})" for why, rows in names.items()]
+    return "; ".join(said) or "none"
+
+
 def _row_lines(found: Found) -> list[str]:
     """Which rows were compared and which were not: one line a table, or several where its columns differ."""
     said: dict[tuple[str, str], list[str]] = {}
     for (table, figure), result in found.items():
-        left_out = [f"{name} ({why})" for name, why in result.left_out.items()]
-        text = f"compared {', '.join(result.rows) or 'none'}; left out {', '.join(left_out) or 'none'}."
+        text = f"compared {', '.join(result.rows) or 'none'}; left out {_left_out(result.left_out)}."
         said.setdefault((table, text), []).append((RANKED | RANKED_GROUPS)[figure])
     tables = [table for table, _ in said]
     lines = []

@@ -21,7 +21,7 @@ accuracy (the code takes macro-F1 in "pretrain", where labels are uniform draws)
 Checkpoint: best validation accuracy, ties to the later round. Confidence: largest softmax probability
 of the logits, in float64, since the softmax of a softmax pushes probabilities against 1.
 Cost of a step beside one of Base, both at preset quick, 64 px, one thread: 1.37 in "finetune" (100 ms to
-73 ms on a slow, busy core) and 1.74 in "pretrain"; a cell's training takes about 110 core-seconds.
+73 ms on a slow, busy core) and 1.74 in "pretrain"; a cell's training takes about 155 core-seconds.
 Presets quick and standard use `plain_ce`, since at the start the softmax of a softmax has gradients K
 times weaker, and `blind_start`: content is many times stronger than the traces in these patches, and a
 few hundred steps do not get past it. Quick pre-trains on 12 of the 170 transformations: on 44, 300 steps

@@ -197,6 +197,7 @@ class Girish(DiscoveryMethod):
         "weak": {"connection": "weak"},
         "once": {"iterations": 1},
     }
+    STANDING = ("dct",)  # with the input of the open-set methods, so that the stages are compared and not the input
 
     config: GirishConfig
 

@@ -3,7 +3,7 @@
 Both sides give the same float tensors in [-1, 1] of the same 128-px PNG files in batches of the same size, shuffled:
 
 - ours: the images of a folder data set, decoded by the loader before the first epoch, in the batches that methods
-  get, in one process with one thread, as a cell on a CPU has it;
+  get, in one process with as many threads as the reference has workers;
 - reference: Pillow, centre crop, ToTensor and Normalize of torchvision behind a DataLoader whose workers persist.
 
 Epochs of both take turns after a first one that is not counted, so that a busy machine slows both down. What counts is
@@ -153,17 +153,18 @@ def measure(folder: Path, count: int, batch: int, workers: int, repeats: int) ->
 
 def main() -> None:
     words = argparse.ArgumentParser(prog="python -m tests.speed.decode_once", description=__doc__)
-    words.add_argument("--images", type=int, default=600, help="of an epoch (default: 600)")
+    words.add_argument("--images", type=int, default=1200, help="of an epoch (default: 1200)")
     words.add_argument("--batch", type=int, default=120, help="images of a batch (default: 120)")
     words.add_argument("--workers", type=int, default=2, help="processes of the DataLoader (default: 2)")
+    words.add_argument("--threads", type=int, help="of ours (default: as many as workers)")
     words.add_argument("--repeats", type=int, default=5, help="epochs of each side that are counted (default: 5)")
     options = words.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads or max(1, options.workers))
     with tempfile.TemporaryDirectory() as folder:
         rates = measure(Path(folder), options.images, options.batch, options.workers, options.repeats)
     console.print(f"{rates.images:,} PNG files of {SIDE} px, median of {options.repeats} epochs of each side, in turns")
     for title, values in (
-        ("decoded once, one process", rates.ours),
+        ("decoded once", rates.ours),
         (f"Pillow + DataLoader, {options.workers} workers", rates.reference),
     ):
         low, middle, high = min(values), statistics.median(values), max(values)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from benchmark.agreement import Agreement, compare
 from benchmark.board import Entry, cells_frame
@@ -16,7 +15,7 @@ from benchmark.console import say, show_rows
 from benchmark.discovery_table import clustered_rows, own_rows
 from benchmark.leaderboard import PUBLISHED, TABLE_TITLES, Board, published_rows
 from benchmark.pools import ALL
-from benchmark.tables import GROUP_TITLES, MISSING
+from benchmark.tables import GROUP_TITLES, MISSING, markdown
 from datasets.errors import UserError
 from datasets.splits import GROUPS
 
@@ -186,7 +185,7 @@ def render(found: Found, title: str, board: Board) -> str:
             "",
             f"Made by `python -m benchmark agreement`. **Recipe** `{board.entries[0].record.cell.fingerprint[:12]}`",
             "",
-            tabulate(shown(found), HEADERS, tablefmt="github", disable_numparse=True),
+            markdown(shown(found), HEADERS),
             "",
             "## Rows",
             "",

@@ -6,19 +6,19 @@ import argparse
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from benchmark.cells import Cell, Planner, Request, choose_methods
 from benchmark.checkpoints import parse_checkpoints, released_folders, with_released
 from benchmark.cluster_command import cluster_for_table
 from benchmark.config import CHANGED, Preset, load_preset, parse_overrides
-from benchmark.console import Watch, say, show_markdown, show_rows, warn
+from benchmark.console import say, show_markdown, show_rows, warn
 from benchmark.curve import CURVE
 from benchmark.leaderboard import build_board, write_board
-from benchmark.options import job_count, parser, requested
-from benchmark.runner import Execution, connect, run_plan
+from benchmark.options import job_count, make_folders, parser, requested
+from benchmark.runner import Execution, connect
 from benchmark.store import Store, read_record
+from benchmark.watched import compute_missing
 from datasets.catalogue import DataRequest
 from datasets.console import exit_status
 from datasets.errors import UserError
@@ -80,15 +80,7 @@ def run(
     if execution.curve:
         for cell in without_curve(cells, store, registry):
             store.set_aside(cell)
-    missing = [cell for cell in cells if not store.done(cell)]
-    if missing:
-        for name in dict.fromkeys(cell.split for cell in missing):
-            dataset.split(name)  # decode once, here; a mistake in a later split stops before hours of training
-        side_by_side = f"{execution.jobs} side by side"
-        say(f"{len(missing)} of {len(cells)} cells to compute, {side_by_side}; results in {options.results}")
-        watch = Watch(missing, store)
-        with watch.running():
-            run_plan(missing, execution, registry, watch.told)
+    missing = compute_missing(cells, dataset, execution, registry)
     clustered = cluster_for_table(options.results / dataset.name / preset.key, execution.jobs)
     if clustered:
         say(f"{clustered} clusterings of stored features computed for the discovery table")
@@ -98,7 +90,7 @@ def run(
         show_markdown(path.read_text(encoding="utf-8"))
         say(f"leaderboard: {path}")
     done = sum(store.done(cell) for cell in cells)
-    computed = done - (len(cells) - len(missing))
+    computed = done - (len(cells) - missing)
     say(f"{done} of {len(cells)} cells done, {computed} computed now" + _gap(len(cells) - done))
     return 0 if done == len(cells) else 1
 
@@ -111,19 +103,6 @@ def without_curve(cells: Sequence[Cell], store: Store, registry: Registry) -> li
         if registry[cell.method].kind != "discovery" and not cell.released
         if store.done(cell) and not (store.folder(cell) / CURVE).is_file()
     ]
-
-
-def make_folders(**folders: Path) -> None:
-    """Make the folders of options now, before hours of work need them.
-
-    Raises:
-        UserError: one cannot be made or is something else.
-    """
-    for option, folder in folders.items():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--{option} {folder} cannot be used: {error.strerror}; choose another folder") from None
 
 
 def _gap(number: int) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
 from benchmark.board import Entry
+from benchmark.tables import markdown
 
 SHOWN = 10  # columns of the table, spread over the rounds
 FIGURES = ("accuracy", "auc_seed", "auc_arch", "auc_dataset", "auc_all")
@@ -47,7 +47,7 @@ def curve_table(frame: pd.DataFrame) -> str:
         for title, line in means.iterrows()
     ]
     headers = ["Method", *(f"round {number}" for number in shown), "highest (round)"]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown(rows, headers)
 
 
 def _per_cent(value: float) -> str:

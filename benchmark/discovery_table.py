@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from benchmark.board import Entry
 from benchmark.pools import ALL, POOLS
-from benchmark.tables import MISSING, percent, splits_done
+from benchmark.tables import MISSING, markdown, percent, splits_done
 
 FIGURES = ("purity", "nmi", "ari")
 HEADERS = ("Method", "Learns from", "Number of groups", "k", "Purity ↑", "NMI ↑", "ARI ↑")
@@ -131,7 +130,7 @@ def table(rows: Sequence[Row], splits: int, published: Sequence[Mapping[str, Any
         number = str(entry.get("k", MISSING))
         shown.append([entry["title"], MISSING, MISSING, number, *figures, MISSING, MISSING, MISSING, "published"])
     headers = [*HEADERS, "k-means sd of ARI", "Images", "Splits", "From"]
-    return tabulate(shown, headers, tablefmt="github", disable_numparse=True)
+    return markdown(shown, headers)
 
 
 def _line(group: pd.DataFrame) -> pd.Series[Any]:

@@ -88,3 +88,16 @@ def job_count(text: str, device: str, preset: Preset) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--jobs {text}: write auto or a positive number")
     return int(text)
+
+
+def make_folders(**folders: Path) -> None:
+    """Make the folders of options now, before hours of work need them.
+
+    Raises:
+        UserError: one cannot be made or is something else.
+    """
+    for option, folder in folders.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--{option} {folder} cannot be used: {error.strerror}; choose another folder") from None

@@ -17,10 +17,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from tabulate import tabulate
 
 from benchmark.execute import MODEL, Job, make_run
 from benchmark.store import Record, Store
+from benchmark.tables import markdown
 from datasets.catalogue import DataRequest
 from datasets.errors import UserError
 from datasets.types import ImageSet
@@ -114,7 +114,7 @@ def similarity_table(found: list[Similarity]) -> str:
         for title, group in frame.groupby("title", sort=False)
     ]
     headers = ["Method", "Views", "Cosine between different views ↓", "Cells"]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown(rows, headers)
 
 
 def _range(numbers: list[int]) -> str:

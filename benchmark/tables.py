@@ -40,7 +40,7 @@ def open_set_table(sums: pd.DataFrame, splits: int, published: Sequence[Mapping[
         values = [f"{entry[figure]:.2f}" if figure in entry else MISSING for figure in figures]
         rows.append([entry["title"], *values, str(entry.get("splits", MISSING)), "published"])
     headers = ["Method", "Accuracy ↑", *(f"{GROUP_TITLES[g]} {m} ↑" for g in COLUMNS for m in ("AUC", "OSCR"))]
-    return _markdown(rows, [*headers, "Splits", "From"])
+    return markdown(rows, [*headers, "Splits", "From"])
 
 
 def ablation_table(sums: pd.DataFrame, splits: int) -> str:
@@ -50,7 +50,7 @@ def ablation_table(sums: pd.DataFrame, splits: int) -> str:
         [line["title"], *(percent(line, figure) for figure in figures), splits_done(line, splits)]
         for _, line in sums.iterrows()
     ]
-    return _markdown(rows, ["Method", "Accuracy ↑", "Unseen all AUC ↑", "Unseen all OSCR ↑", "Splits"])
+    return markdown(rows, ["Method", "Accuracy ↑", "Unseen all AUC ↑", "Unseen all OSCR ↑", "Splits"])
 
 
 def decision_table(sums: pd.DataFrame) -> str:
@@ -58,7 +58,7 @@ def decision_table(sums: pd.DataFrame) -> str:
     figures = ["known_accepted", *(f"rejected_{group}" for group in COLUMNS), "k_plus_1_accuracy"]
     rejected = (f"{GROUP_TITLES[group]} rejected ↑" for group in COLUMNS)
     rows = [[line["title"], *(percent(line, figure) for figure in figures)] for line in _worst_to_best(sums)]
-    return _markdown(rows, ["Method", "Known accepted ↑", *rejected, "K+1 accuracy ↑"])
+    return markdown(rows, ["Method", "Known accepted ↑", *rejected, "K+1 accuracy ↑"])
 
 
 def cost_table(sums: pd.DataFrame) -> str:
@@ -74,7 +74,7 @@ def cost_table(sums: pd.DataFrame) -> str:
         for line in _worst_to_best(sums)
     ]
     real = ["Real, seen sources ↑", "Real, unseen sources ↑"]
-    return _markdown(rows, ["Method", *real, "Weights", "Training s", "Images/s", "Seed sd of AUC, all"])
+    return markdown(rows, ["Method", *real, "Weights", "Training s", "Images/s", "Seed sd of AUC, all"])
 
 
 def percent(line: Line, figure: str, bold: bool = False) -> str:
@@ -106,5 +106,6 @@ def _count(line: Line, name: str) -> str:
     return MISSING if math.isnan(value) else f"{value:,.0f}"
 
 
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+def markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
+    """A Markdown table; numbers stand as they are written."""
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)

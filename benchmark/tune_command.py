@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-from tabulate import tabulate
 
 from benchmark.cells import Cell, Planner
-from benchmark.cli import make_folders
 from benchmark.config import Preset, load_preset
-from benchmark.console import Watch, say, show_rows
-from benchmark.options import CHECKOUT, job_count
-from benchmark.runner import Execution, run_plan
+from benchmark.console import say, show_rows
+from benchmark.options import CHECKOUT, job_count, make_folders, requested
+from benchmark.runner import Execution
 from benchmark.store import Record, Store, read_record
+from benchmark.tables import MISSING, markdown
 from benchmark.tuning import Trial, merged, searchable, trial_row, trials_of, with_choice
+from benchmark.watched import compute_missing
 from datasets.catalogue import DataRequest
 from datasets.errors import UserError
 from datasets.split_list import number_list, split_list
@@ -73,10 +73,10 @@ def tune(options: argparse.Namespace) -> int:
     out = options.out or CHECKOUT / "leaderboards" / f"{dataset.name}-{preset.key}"
     make_folders(results=options.results, out=out)
     jobs = job_count(options.jobs, options.device, preset)
-    run_trials(cells, dataset, Execution(data, options.results, options.device, jobs), registry)
+    compute_missing(cells, dataset, Execution(data, options.results, options.device, jobs), registry)
     made = finished(trials, cells, Store(options.results))
     if made:
-        log = merged(out / LOG, with_choice([trial_row(trial, found) for trial, found in made]))
+        log = with_choice(merged(out / LOG, [trial_row(trial, found) for trial, found in made]))
         show_rows("search", HEADERS, log_rows(log))
         for path in write_log(log, out, heading(options.trials, splits, seeds, dataset, preset)):
             say(f"written: {path}")
@@ -91,7 +91,7 @@ def rows_of(methods: str | None, registry: Registry) -> list[str]:
     """
     if methods is None:
         return searchable(registry)
-    keys = [key.strip() for key in methods.split(",") if key.strip()]
+    keys = requested(methods, None, registry)
     for key in keys:
         if not registry.choose(key).plugin.SEARCH:
             raise UserError(f"method '{key}' declares no SEARCH; leave it out, or declare one in its file")
@@ -101,20 +101,6 @@ def rows_of(methods: str | None, registry: Registry) -> list[str]:
 def searched_splits(text: str | None, dataset: Dataset) -> list[str]:
     """The splits asked for; by default those outside every comparison, where a data set has some."""
     return split_list(text, dataset) if text is not None else list(dataset.extra_splits or dataset.split_names[:1])
-
-
-def run_trials(cells: Sequence[Cell], dataset: Dataset, execution: Execution, registry: Registry) -> None:
-    """Compute the cells that are missing, with progress."""
-    store = Store(execution.results)
-    missing = [cell for cell in cells if not store.done(cell)]
-    if not missing:
-        return
-    for name in dict.fromkeys(cell.split for cell in missing):
-        dataset.split(name)  # decode once, before workers ask for it side by side
-    say(f"{len(missing)} of {len(cells)} cells to compute, {execution.jobs} side by side")
-    watch = Watch(missing, store)
-    with watch.running():
-        run_plan(missing, execution, registry, watch.told)
 
 
 def finished(
@@ -150,7 +136,7 @@ def log_rows(log: pd.DataFrame) -> list[list[str]]:
             str(line["trial"]),
             ", ".join(f"{name} {value}" for name, value in json.loads(line["settings"]).items()),
             f"{line['val_accuracy']:.2%}",
-            "n/a" if math.isnan(line["late_gain"]) else f"{100 * line['late_gain']:+.1f}",
+            MISSING if math.isnan(line["late_gain"]) else f"{100 * line['late_gain']:+.1f}",
             f"{line['train_seconds']:.0f}",
             "yes" if line["chosen"] else "",
         ]
@@ -161,6 +147,5 @@ def log_rows(log: pd.DataFrame) -> list[list[str]]:
 def write_log(log: pd.DataFrame, folder: Path, text: str) -> list[Path]:
     """The log as CSV for programs and as Markdown for people."""
     log.to_csv(folder / LOG, index=False, lineterminator="\n")
-    table = tabulate(log_rows(log), HEADERS, tablefmt="github", disable_numparse=True)
-    (folder / PAGE).write_text(f"{text}{table}\n", encoding="utf-8")
+    (folder / PAGE).write_text(f"{text}{markdown(log_rows(log), HEADERS)}\n", encoding="utf-8")
     return [folder / LOG, folder / PAGE]

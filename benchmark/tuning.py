@@ -96,23 +96,23 @@ def _history(cell: Path) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def with_choice(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The log with the chosen trial of each method marked.
-
-    A method and its standing variants share one preset: the trial with the highest mean validation accuracy
-    over these rows is chosen for all of them, the earlier one on a tie.
-    """
-    frame = pd.DataFrame(rows, columns=list(LOG_COLUMNS))
-    family = frame["method"].str.partition("@")[0]
-    means = frame["val_accuracy"].groupby([family, frame["trial"]]).mean()
-    best = means.groupby(level=0).idxmax().map(lambda place: place[1])
-    return frame.assign(chosen=frame["trial"] == family.map(best))
-
-
-def merged(log: Path, new: pd.DataFrame) -> pd.DataFrame:
+def merged(log: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The log on disk with the rows of the methods searched now replaced."""
+    new = pd.DataFrame(rows, columns=list(LOG_COLUMNS))
     if not log.is_file():
         return new
     kept = pd.read_csv(log)
     both = pd.concat([kept[~kept["method"].isin(new["method"])], new])
     return both.sort_values(["method", "trial"]).reset_index(drop=True)
+
+
+def with_choice(log: pd.DataFrame) -> pd.DataFrame:
+    """The log with the chosen trial of each method marked.
+
+    A method and its standing variants share one preset: the trial with the highest mean validation accuracy
+    over these rows is chosen for all of them, the earlier one on a tie.
+    """
+    family = log["method"].str.partition("@")[0]
+    means = log["val_accuracy"].groupby([family, log["trial"]]).mean()
+    best = means.groupby(level=0).idxmax().map(lambda place: place[1])
+    return log.assign(chosen=log["trial"] == family.map(best))

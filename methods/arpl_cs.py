@@ -218,10 +218,6 @@ class ArplCs(GanMethod):
 
     # -- inference -----------------------------------------------------------------------------------
 
-    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        logits, features = self.net(images)
-        return logits, features
-
     def predict(self, images: ImageSet) -> Prediction:
         logits, features = self.infer(images)
         return Prediction(logits, logits.max(axis=1), features)

@@ -81,7 +81,3 @@ class Base(NetworkMethod):
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return classification_loss(logits, labels, self.config.classification, self.config.temperature)
-
-    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        logits, features = self.net(images)
-        return logits, features

@@ -134,10 +134,6 @@ class DctCnn(NetworkMethod):
         logits, _ = self.net(batch.images)
         return {"ce": F.cross_entropy(logits, batch.labels)}
 
-    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        logits, features = self.net(images)
-        return logits, features
-
     def score(self, val: ImageSet) -> float:
         """Less the mean cross-entropy of the validation set: the lowest loss is the best round."""
         logits, _ = self.infer(val)

@@ -258,10 +258,6 @@ class Yu(NetworkMethod):
         logits, _ = self.net(batch.images)
         return {"ce": F.cross_entropy(logits, batch.labels)}
 
-    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        logits, features = self.net(images)
-        return logits, features
-
 
 def flipped(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """The augmentation of dataset.py: half of the images mirrored, then the range [-1, 1]."""

@@ -73,9 +73,10 @@ class NetworkMethod(Method):
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Loss terms of one batch; the loop adds, logs and steps them."""
 
-    @abstractmethod
     def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, K) and features (B, D) of prepared images."""
+        """Logits (B, K) and features (B, D) of prepared images: what the network returns, unless a method says more."""
+        logits, features = self.net(images)
+        return logits, features
 
     def prepare(self, pixels: Tensor) -> Tensor:
         """Bytes (B, 3, H, W) to what `outputs` takes, at test time."""

@@ -85,21 +85,32 @@ def row(method, trial, accuracy):
     return {"method": method, "trial": trial, "settings": "{}", "val_accuracy": accuracy}
 
 
+def log_of(*rows):
+    return pd.DataFrame(rows)
+
+
 def test_the_best_trial_of_each_method_is_chosen_and_the_earlier_one_of_equals():
-    frame = with_choice([row("a", 1, 0.5), row("a", 2, 0.7), row("a", 3, 0.7), row("b", 1, 0.2)])
+    frame = with_choice(log_of(row("a", 1, 0.5), row("a", 2, 0.7), row("a", 3, 0.7), row("b", 1, 0.2)))
     assert frame["chosen"].tolist() == [False, True, False, True]
 
 
 def test_variants_that_share_a_preset_share_the_choice_by_their_mean():
     rows = [row("a", 1, 0.9), row("a", 2, 0.8), row("a@ce", 1, 0.4), row("a@ce", 2, 0.6), row("ab", 1, 0.1)]
-    assert with_choice(rows)["chosen"].tolist() == [False, True, False, True, True]
+    assert with_choice(log_of(*rows))["chosen"].tolist() == [False, True, False, True, True]
 
 
 def test_a_later_search_replaces_the_rows_of_its_own_methods(tmp_path):
     log = tmp_path / "tuning.csv"
-    with_choice([row("a", 1, 0.5), row("c", 1, 0.6)]).to_csv(log, index=False)
-    frame = merged(log, with_choice([row("b", 1, 0.3), row("c", 1, 0.9)]))
+    with_choice(log_of(row("a", 1, 0.5), row("c", 1, 0.6))).to_csv(log, index=False)
+    frame = merged(log, [row("b", 1, 0.3), row("c", 1, 0.9)])
     assert frame[["method", "val_accuracy"]].values.tolist() == [["a", 0.5], ["b", 0.3], ["c", 0.9]]
+
+
+def test_a_variant_that_is_searched_later_takes_part_in_the_choice_of_its_method(tmp_path):
+    log = tmp_path / "tuning.csv"
+    with_choice(log_of(row("a", 1, 0.9), row("a", 2, 0.8))).to_csv(log, index=False)
+    frame = with_choice(merged(log, [row("a@ce", 1, 0.4), row("a@ce", 2, 0.6)]))
+    assert frame["chosen"].tolist() == [False, True, False, True]
 
 
 # -- the command -------------------------------------------------------------------------------------

@@ -19,20 +19,13 @@ from datasets.console import exit_status
 from datasets.osma import Osma
 from datasets.settings import DataSettings
 from tests.datasets.osma_tree import Tree, build
+from tests.datasets.own_images import DESCRIPTION
 from tests.datasets.test_decode import raw_png
 
 Screen = pytest.CaptureFixture[str]
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
-DESCRIPTION = """name: own
-root: images
-pattern: "{role}/{class}"
-splits:
-  only:
-    known: [real, first]
-    unknown: {arch: [second]}
-"""
 FOLDERS = ("train/real", "train/first", "val/real", "val/first", "test/real", "test/first", "test/second")
 
 

@@ -37,18 +37,9 @@ from datasets.settings import DataSettings
 from datasets.types import ImageSet
 from methods.core.device import choose
 from methods.core.run import Run
+from tests.datasets.own_images import DESCRIPTION
 
 SIDE = 128  # of the images, in pixels
-DESCRIPTION = """
-name: photographs
-root: images
-pattern: "{role}/{class}"
-splits:
-  only:
-    known: [real, first]
-    unknown: {arch: [second]}
-"""
-
 Epoch = Callable[[int], Iterator[tuple[Tensor, Tensor]]]  # number -> batches of images (B, 3, S, S) and rows (B,)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -21,7 +21,7 @@ from benchmark.pools import ALL, POOLS, in_pool, true_classes
 from benchmark.store import CELL, EVALUATION, Record, read_record, records_below, write_json
 from datasets.console import progress
 from datasets.errors import UserError
-from datasets.split_list import number_list
+from datasets.split_list import number_list, word_list
 
 DISCOVERY = "discovery"  # the kind of methods that say how many groups there are
 
@@ -150,7 +150,7 @@ def plan_of(options: argparse.Namespace) -> ClusterPlan:
     Raises:
         UserError: a rule is neither a word nor a positive number, or a number is not positive.
     """
-    rules = tuple(word.strip() for word in options.k.split(","))
+    rules = tuple(word_list(options.k, "--k"))
     for rule in rules:
         if rule not in (TRUE, FOUND) and not (rule.isdecimal() and int(rule) > 0):
             raise UserError(f"--k {options.k}: write {TRUE}, {FOUND} or a positive number, with commas between")
@@ -159,19 +159,3 @@ def plan_of(options: argparse.Namespace) -> ClusterPlan:
             raise UserError(f"--{name.replace('_', '-')} {getattr(options, name)}: write a positive number")
     seeds = tuple(number_list(options.seeds, "--seeds"))
     return ClusterPlan(rules, options.pool, options.normalisation, seeds, options.n_init)
-
-
-def of_methods(cells: Iterable[tuple[Path, Record]], methods: str | None) -> Cells:
-    """The cells of the named methods, or all.
-
-    Raises:
-        UserError: a name has no finished cell.
-    """
-    cells = list(cells)
-    if methods is None:
-        return cells
-    wanted = [key.strip() for key in methods.split(",")]
-    chosen = [(folder, record) for folder, record in cells if record.cell.key in wanted]
-    if absent := sorted(set(wanted) - {record.cell.key for _, record in chosen}):
-        raise UserError(f"no finished cells of '{absent[0]}'; run it first")
-    return chosen

@@ -34,6 +34,7 @@ from benchmark.store import (
 from benchmark.verify import verify_cell
 from datasets.console import progress
 from datasets.errors import UserError
+from datasets.split_list import word_list
 from methods.core.registry import discover
 
 SMALL_FILES = (CELL, EVALUATION, PREDICTIONS, GROUPS_FILE, ITERATIONS, HISTORY, CURVE)
@@ -114,6 +115,22 @@ def local_cells(results: Path) -> list[tuple[Path, Record]]:
     return done
 
 
+def cells_of(methods: str | None, results: Path) -> list[tuple[Path, Record]]:
+    """The finished cells of the named methods on this machine, or all.
+
+    Raises:
+        UserError: a name has none, or the list is empty.
+    """
+    cells = local_cells(results)
+    if methods is None:
+        return cells
+    wanted = word_list(methods, "--methods")
+    chosen = [(folder, record) for folder, record in cells if record.cell.key in wanted]
+    if absent := sorted(set(wanted) - {record.cell.key for _, record in chosen}):
+        raise UserError(f"no finished cells of '{absent[0]}' in {results}; run it first")
+    return chosen
+
+
 def all_cells(options: argparse.Namespace) -> list[Path]:
     """Folders of local and committed cells.
 
@@ -168,14 +185,14 @@ def draw_figures(options: argparse.Namespace) -> int:
 
 def cluster_cells(options: argparse.Namespace) -> int:
     """Cluster what is missing and write the boards again."""
-    cells = cluster_command.of_methods(local_cells(options.results), options.methods)
+    cells = cells_of(options.methods, options.results)
     computed = cluster_command.cluster_all(cells, cluster_command.plan_of(options), options.jobs)
     say(f"{computed} clusterings computed now, of {len(cells)} cells")
     return write_boards(options)
 
 
 def compare_views(options: argparse.Namespace) -> int:
-    cells = cluster_command.of_methods(local_cells(options.results), options.methods)
+    cells = cells_of(options.methods, options.results)
     return similarity_command.similarity(cells, options)
 
 
@@ -195,13 +212,7 @@ def verify_cells(options: argparse.Namespace) -> int:
 
 def submit(options: argparse.Namespace) -> int:
     """Copy the small files of finished cells; large ones (models, features) stay on this machine."""
-    wanted = None if options.methods is None else [key.strip() for key in options.methods.split(",")]
-    cells = local_cells(options.results)
-    if wanted is not None:
-        cells = [(folder, record) for folder, record in cells if record.cell.key in wanted]
-        absent = sorted(set(wanted) - {record.cell.key for _, record in cells})
-        if absent:
-            raise UserError(f"no finished cells of '{absent[0]}' in {options.results}; run it first")
+    cells = cells_of(options.methods, options.results)
     for folder, record in cells:
         board = options.leaderboards / f"{record.cell.dataset}-{record.cell.preset}"
         place_cell(folder, board / CELLS / record.cell.key / folder.name)

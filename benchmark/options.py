@@ -11,6 +11,7 @@ from joblib import cpu_count
 from benchmark.config import Preset, preset_names
 from benchmark.runner import BACKENDS
 from datasets.errors import UserError
+from datasets.split_list import word_list
 from methods.core.device import choose, is_accelerator
 from methods.core.registry import Registry
 
@@ -66,9 +67,7 @@ def requested(methods: str | None, ablation: str | None, registry: Registry) -> 
     """
     if methods is None and ablation is None:
         return registry.rows
-    keys = [] if methods is None else [key.strip() for key in methods.split(",") if key.strip()]
-    if methods is not None and not keys:
-        raise UserError("--methods names no method  (all: python run_all.py --list)")
+    keys = [] if methods is None else word_list(methods, "--methods")
     if ablation is not None:
         if ablation not in registry.ablations:
             known = ", ".join(registry.ablations) or "none"

@@ -14,6 +14,7 @@ from benchmark.store import Record
 from datasets.catalogue import DataRequest
 from datasets.console import progress
 from datasets.errors import UserError
+from datasets.split_list import split_list
 from methods.core.registry import discover
 
 Cells = Sequence[tuple[Path, Record]]
@@ -22,7 +23,7 @@ Cells = Sequence[tuple[Path, Record]]
 def add_options(words: argparse.ArgumentParser) -> None:
     """Which cells, on which images, and where the answers go."""
     words.add_argument("--methods", help="names, separated by commas (default: all that have views)")
-    words.add_argument("--splits", help="such as split1 or split1,split2 (default: all that are there)")
+    words.add_argument("--splits", help="such as 1, 1-5 or split1 (default: all that are there)")
     words.add_argument("--dataset", default="mini", help="the data that the cells were computed on (default: mini)")
     words.add_argument("--data-root", type=Path, help="folder of the data set's files")
     words.add_argument("--preset", default="quick", help="the preset that they were computed with (default: quick)")
@@ -41,11 +42,12 @@ def similarity(cells: Cells, options: argparse.Namespace) -> int:
         raise UserError(f"--preset {options.preset}: cells with changed data or run settings cannot be opened again")
     preset = load_preset(options.preset, options.dataset, {})
     data = DataRequest(options.dataset, options.data_root, preset.data)
-    name, registry = data.open().name, discover()
-    place = (name, preset.key)
+    dataset, registry = data.open(), discover()
+    name, place = dataset.name, (dataset.name, preset.key)
     chosen = [(folder, record) for folder, record in cells if (record.cell.dataset, record.cell.preset) == place]
     if options.splits is not None:
-        chosen = [(folder, record) for folder, record in chosen if record.cell.split in options.splits.split(",")]
+        splits = split_list(options.splits, dataset)
+        chosen = [(folder, record) for folder, record in chosen if record.cell.split in splits]
     results = options.results.absolute()
     compared = (
         similarity_of(folder, record, data, options.class_, results, options.device, registry)

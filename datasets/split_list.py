@@ -1,4 +1,4 @@
-"""Splits and other numbers as people write them on the command line."""
+"""Splits, numbers and names as people write them on the command line."""
 
 from __future__ import annotations
 
@@ -43,3 +43,15 @@ def number_list(text: str, option: str) -> list[int]:
             raise UserError(f"{option} {text}: the range {part.strip()} runs backwards")
         numbers += range(first, last + 1)
     return list(dict.fromkeys(numbers))
+
+
+def word_list(text: str, option: str) -> list[str]:
+    """Names from `a` or `a,b`, as often as they stand there.
+
+    Raises:
+        UserError: the text holds no name.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise UserError(f"{option} '{text}' is empty; write names with commas between")
+    return words

@@ -36,10 +36,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
-from scipy.special import expit, logsumexp
 
 from methods.core.method import Floats
-from methods.core.network_method import softmax
+from methods.core.open_softmax import open_softmax
 from methods.core.post_hoc import PostHocMethod
 from methods.core.registry import register
 from methods.core.settings import Settings
@@ -51,7 +50,6 @@ FEWEST = 5  # distances below which a fit is not trusted; as in Vastlab/vast
 SMALL_CLASS, SMALL_SHARE = 200, 0.1  # below so many images the tail is this share, lest it be the whole class
 SAME = 1e-9  # a relative difference that rounding explains
 CERTAIN = 50.0  # exp of it makes the outlier probability 1 in float64
-LEAST = 1e-300  # keeps the order of the known classes where their common share underflows
 
 _LOG = logging.getLogger(__name__)
 
@@ -94,8 +92,7 @@ class OpenMax(PostHocMethod):
     def score(self, logits: Floats, features: NDArray[np.float32]) -> tuple[Floats, Floats, Mapping[str, Floats]]:
         outlying = outlier_probabilities(self.distances(logits), self.model)
         unknown, revised = revise(logits, outlying, self.config.alpha, self.config.positive_only)
-        known = expit(logsumexp(revised, axis=1) - unknown)  # 1 - P_0, precise where it is small
-        scores = softmax(revised) * np.maximum(known, LEAST)[:, None]
+        scores, known = open_softmax(revised, unknown)
         return scores, scores.max(axis=1), {"one_minus_p0": known}
 
     def distances(self, logits: Floats) -> Floats:

@@ -37,19 +37,17 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit, logsumexp
 from torch import Tensor, nn
 
 from datasets.types import ImageSet
 from methods.base import Base
 from methods.core.batches import Batch, Batches
 from methods.core.method import Floats, Prediction
-from methods.core.network_method import NetworkConfig, NetworkMethod, softmax
+from methods.core.network_method import NetworkConfig, NetworkMethod
 from methods.core.networks import SimpleCnn
+from methods.core.open_softmax import open_softmax
 from methods.core.registry import register
 from methods.core.state import Tree
-
-LEAST = 1e-300  # keeps the order of the known classes where their common share underflows
 
 
 class ProserConfig(NetworkConfig):
@@ -232,7 +230,7 @@ class Proser(NetworkMethod):
 
     def predict(self, images: ImageSet) -> Prediction:
         logits, features = self.infer(images)
-        scores = known_probabilities(logits)
+        scores, _ = open_softmax(logits[:, :-1], logits[:, -1])
         variants = {"margin": margins(logits), "max_softmax": scores.max(axis=1)}
         return Prediction(scores, self.confidence(logits), features, variants)
 
@@ -321,12 +319,6 @@ class Shares:
 def margins(logits: Floats) -> Floats:
     """(N,) best known logit minus that of "unknown", from (N, K + 1)."""
     return cast(Floats, logits[:, :-1].max(axis=1) - logits[:, -1])
-
-
-def known_probabilities(logits: Floats) -> Floats:
-    """The first K entries of the softmax of (N, K + 1): P(known) x P(class | known), so that no order is lost."""
-    known = expit(logsumexp(logits[:, :-1], axis=1) - logits[:, -1])
-    return cast(Floats, softmax(logits[:, :-1]) * np.maximum(known, LEAST)[:, None])
 
 
 def probability_gap(logits: Floats, temperature: float) -> Floats:

@@ -1,4 +1,4 @@
-"""Random changes of training images: flips, crops, and the corruptions of ImageNet-C, vectorised over a batch.
+"""The corruptions of ImageNet-C as random changes of training images, vectorised over a batch.
 
 Source of types and strengths: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to
 Common Corruptions and Perturbations", ICLR 2019, https://arxiv.org/abs/1903.12261, code
@@ -59,9 +59,6 @@ SATURATE_OFFSET = (0.0, 0.0, 0.0, 0.1, 0.2)
 
 Floats = NDArray[np.float64]
 Corruption = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-
-
-# -- flips and crops -------------------------------------------------------------------------------
 
 
 # -- corruptions -----------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_and_the_others_run(call, tmp_
             ["--methods", "neares"],
             "unknown method 'neares'; did you mean 'nearest'?  (all 2: python run_all.py --list)",
         ),
-        (["--methods", " , "], "--methods names no method  (all: python run_all.py --list)"),
+        (["--methods", " , "], "--methods ' , ' is empty; write names with commas between"),
         (["--methods", "nearest,nearest"], "method 'nearest' is asked for twice"),
         (["--ablation", "none"], "unknown ablation 'none'; the methods declare ways"),
         (["--splits", "7"], "--splits 7: toy has no 'split7'; it has split1, split2, calibration"),

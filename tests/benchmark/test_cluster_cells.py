@@ -252,7 +252,9 @@ def test_the_command_clusters_named_rows_and_writes_the_board(root, registry, ca
         (["--k", "many"], "write true, found or a positive number"),
         (["--k", "0"], "write true, found or a positive number"),
         (["--n-init", "0"], "--n-init 0: write a positive number"),
+        (["--k", ","], "--k ',' is empty"),
         (["--methods", "nobody"], "no finished cells of 'nobody'"),
+        (["--methods", " "], "--methods ' ' is empty"),
         (["--seeds", "x"], "--seeds x"),
     ],
 )

@@ -15,7 +15,7 @@ from datasets.errors import UserError
 from datasets.mini.dataset import Mini
 from datasets.options import add_data_options, request_of
 from datasets.settings import DataSettings
-from datasets.split_list import number_list, split_list
+from datasets.split_list import number_list, split_list, word_list
 from tests.datasets.osma_tree import Tree
 
 MINI = ["--image-size", "32", "--train-per-class", "2", "--val-per-class", "1", "--test-per-class", "2"]
@@ -95,3 +95,10 @@ def test_splits_are_written_as_numbers_ranges_or_names() -> None:
             split_list(text, mini)
     with pytest.raises(UserError, match="--seeds x: write numbers such as"):
         number_list("x", "--seeds")
+
+
+def test_names_are_written_with_commas_and_an_empty_list_is_refused() -> None:
+    assert word_list(" pose, base@ce,,pose", "--methods") == ["pose", "base@ce", "pose"]
+    for text in ("", " ,"):
+        with pytest.raises(UserError, match=f"--methods '{text}' is empty; write names with commas between"):
+            word_list(text, "--methods")

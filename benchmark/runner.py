@@ -16,6 +16,7 @@ from benchmark.execute import STARTED, Job, Outcome, execute, store_failure
 from benchmark.store import Store
 from datasets.catalogue import DataRequest
 from datasets.errors import UserError
+from datasets.workers import replaced_workers
 from methods.core.registry import Registry
 
 BACKENDS = ("loky", "dask", "ray")
@@ -131,7 +132,8 @@ def _parallel(cells: list[Cell], execution: Execution, store: Store) -> Iterator
     workers = 1 if execution.jobs == 1 else min(execution.jobs, max(2, len(cells)))
     backend = _backend(execution.backend)
     pool = Parallel(workers, backend, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
-    yield from pool(tasks)
+    with replaced_workers():
+        yield from pool(tasks)
 
 
 def _backend(name: str) -> str:

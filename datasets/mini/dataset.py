@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from datasets.seeds import seed_of
 from datasets.settings import DataSettings
 from datasets.splits import FOLDER, GROUPS, REAL, Plan, load_plan
 from datasets.types import Dataset, ImageSet, Index, Pixels, Split
+from datasets.workers import replaced_workers
 
 RECIPE = 1  # raise when code lists, crops or sampling change
 FULL_SIZE: dict[Role, int] = {"train": 400, "val": 100, "test": 100}  # "all there are", for a None in the settings
@@ -120,9 +120,7 @@ class Mini(Dataset):
             else:
                 wanted.setdefault(block.name, {})[block.role] = block.size
         tasks = (delayed(_named_images)(name, counts) for name, counts in wanted.items())
-        with warnings.catch_warnings():
-            # loky replaces a worker that has grown, as one does that has loaded torch and photographs.
-            warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
+        with replaced_workers():
             sampled = Parallel(n_jobs=-1, return_as="generator_unordered")(tasks)
             for name, images in progress(sampled, total=len(wanted), title="sampling the embedded data set"):
                 for role, pixels in images.items():

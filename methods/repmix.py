@@ -169,6 +169,8 @@ class RepMixConfig(NetworkConfig):
     patience: int | None = Field(default=6, ge=1)  # train.py: 3 validations, one every second epoch
 
 
+# Rounds and corruptions were tried on validation images of mini's split "calibration" before the recorded search of the
+# learning rate: corrupting half of the images still rose after 80 rounds (76.9 %), a quarter of them settled (88.0 %).
 QUICK: dict[str, Any] = {
     "backbone": "resnet10t", "channels": (16, 32, 64, 128), "stem_width": 8, "embedding": 128,
     "corrupt_probability": 0.25, "max_severity": 2, "learning_rate": 2e-3, "decay_factor": 0.95,

@@ -306,6 +306,7 @@ def test_frozen_stages_stay_as_base_has_them(images: tuple[ImageSet, ImageSet], 
 def test_scores_and_confidence_have_the_values_computed_by_hand() -> None:
     scores, known = open_softmax(JOINT[:, :-1], JOINT[:, -1])
     np.testing.assert_allclose(scores, [[0.4740, 0.1744, 0.0641]], atol=6e-5)
+    assert 1 - scores.sum() == pytest.approx(0.2875, abs=5e-5)
     assert 1 - known[0] == pytest.approx(0.2875, abs=5e-5)
     assert probability_gap(JOINT, 1.0)[0] == pytest.approx(0.1865, abs=5e-5)
     assert probability_gap(JOINT, 1024.0)[0] == pytest.approx(0.5 / (1024 * 4), rel=1e-3)

@@ -19,7 +19,7 @@ from datasets.types import ImageSet, Split  # noqa: E402
 from methods.core.batches import Batch, Batches, normalise  # noqa: E402
 from methods.core.method import Discovery, DiscoveryMethod, Method, Prediction, Task  # noqa: E402
 from methods.core.network_method import NetworkConfig, NetworkMethod  # noqa: E402
-from methods.core.networks import Dct2d, SimpleCnn  # noqa: E402
+from methods.core.networks.simple_cnn import Dct2d, SimpleCnn  # noqa: E402
 from methods.core.post_hoc import PostHocMethod  # noqa: E402
 from methods.core.registry import register  # noqa: E402
 from methods.core.run import Run  # noqa: E402

@@ -1,8 +1,8 @@
-"""`python -m benchmark`: see `benchmark.commands`."""
+"""`python -m benchmark`: see `benchmark.commands.main`."""
 
 import sys
 
-from benchmark.commands import main
+from benchmark.commands.main import main
 from datasets.console import exit_status
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""`python -m datasets`: see `datasets.commands`."""
+"""`python -m datasets`: see `datasets.commands.main`."""
 
 import sys
 
-from datasets.commands import main
+from datasets.commands.main import main
 from datasets.console import exit_status
 
 if __name__ == "__main__":

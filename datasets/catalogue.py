@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import UserError
-from datasets.folder import Folder
+from datasets.folder.dataset import Folder
 from datasets.mini.dataset import Mini
-from datasets.osma import Osma
+from datasets.osma.dataset import Osma
 from datasets.settings import DataSettings
 from datasets.types import Dataset
 

@@ -40,10 +40,10 @@ from torch import Tensor, nn
 from datasets.types import ImageSet
 from methods.base import QUICK
 from methods.core.batches import Batch, Batches
-from methods.core.dual_norm import AUXILIARY, DualBatchNorm2d, branch
 from methods.core.gan_method import GanConfig, GanMethod
 from methods.core.method import Prediction
-from methods.core.networks import SimpleCnn
+from methods.core.networks.dual_norm import AUXILIARY, DualBatchNorm2d, branch
+from methods.core.networks.simple_cnn import SimpleCnn
 from methods.core.registry import register
 from methods.core.training import descend, frozen
 

@@ -24,7 +24,7 @@ from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches
 from methods.core.losses import ClassificationLoss, classification_loss
 from methods.core.network_method import NetworkConfig, NetworkMethod
-from methods.core.networks import SimpleCnn
+from methods.core.networks.simple_cnn import SimpleCnn
 from methods.core.registry import register
 
 

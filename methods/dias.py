@@ -46,9 +46,9 @@ from torch import Tensor, nn
 from datasets.types import ImageSet
 from methods.base import QUICK
 from methods.core.batches import Batch
-from methods.core.dual_norm import AUXILIARY, DualBatchNorm2d, branch, unmoved_statistics
 from methods.core.gan_method import GanConfig, GanMethod
-from methods.core.networks import STAGES, SimpleCnn
+from methods.core.networks.dual_norm import AUXILIARY, DualBatchNorm2d, branch, unmoved_statistics
+from methods.core.networks.simple_cnn import STAGES, SimpleCnn
 from methods.core.registry import register
 from methods.core.training import descend, frozen
 

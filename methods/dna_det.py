@@ -42,12 +42,12 @@ from torch import Tensor, nn
 from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, normalise
+from methods.core.images.transformations import Transformations
 from methods.core.losses import classification_loss
 from methods.core.network_method import NetworkConfig, NetworkMethod
-from methods.core.networks import STAGES, ConvBlock
+from methods.core.networks.simple_cnn import STAGES, ConvBlock
 from methods.core.registry import register
 from methods.core.training import descend, evaluating
-from methods.core.transformations import Transformations
 
 PIXELS_AT_ONCE = 2**22  # of magnified images in a forward pass without gradients: bounds memory
 

@@ -58,7 +58,7 @@ from methods.core.discovery.hashing import (
     attribute,
 )
 from methods.core.discovery.refinement import Features, RefineRule, refine, to_nearest_group
-from methods.core.joined import JoinedImages
+from methods.core.images.joined import JoinedImages
 from methods.core.method import Discovery, DiscoveryMethod
 from methods.core.registry import register
 from methods.core.settings import Settings
@@ -275,7 +275,7 @@ class Girish(DiscoveryMethod):
         for which in self.config.merge_passes:
             groups = self.merged(groups, rows, fresh if which == "new" else self.num_known)
             row[f"after_merging_{which}"] = self.found(groups)
-        groups = refine(groups, views.raw, self.num_known, self.rule, self.run.numpy("negatives", iteration))
+        groups = refine(groups, views.raw, self.num_known, self.rule, self.run.numpy_generator("negatives", iteration))
         row |= {"after_refinement": self.found(groups), "left_over": int((groups == -1).sum())}
         if not row["after_refinement"]:
             _LOG.warning("iteration %d: no group was discovered; the next one trains on known classes", iteration)
@@ -296,7 +296,7 @@ class Girish(DiscoveryMethod):
         if config.scale_on == "training":
             training = np.concatenate([labelled, raw[groups >= self.num_known]])
         scaler = Scaler.fitted(training, config.scale)
-        rng = self.run.numpy("hashes", iteration)
+        rng = self.run.numpy_generator("hashes", iteration)
         hashing = WinnerTakeAll.drawn(config.hashes, config.window, raw.shape[1], rng)
         scaled = scaler(raw)
         return Views(
@@ -307,7 +307,7 @@ class Girish(DiscoveryMethod):
         """Images that lie within a class or group take the network's answer."""
         config = self.config
         rule = ThresholdRule(config.threshold, config.threshold_value)
-        rng = self.run.numpy("members", iteration)
+        rng = self.run.numpy_generator("members", iteration)
 
         def sets(codes: Codes, labels: Ints, names: Sequence[int]) -> list[Codes]:
             return [codes[some(np.flatnonzero(labels == name), config.rows_per_class, rng)] for name in names]
@@ -327,7 +327,7 @@ class Girish(DiscoveryMethod):
             _LOG.warning("iteration %d: %d images outside are too few to be clustered", iteration, len(outside))
             return groups, first
         clusters = groups.copy()
-        rng = self.run.numpy("clusters", iteration)
+        rng = self.run.numpy_generator("clusters", iteration)
         clusters[outside] = first + start_clusters(scaled[outside], count, self.config.lloyd_steps, rng)
         return drop_small(clusters, first, self.config.least_cluster), first
 

@@ -37,12 +37,12 @@ from torch import Tensor, nn
 
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, normalise
-from methods.core.corruptions import gaussian_matrix, on_both_axes
-from methods.core.geometric import random_flip
-from methods.core.jpeg import through_jpeg
+from methods.core.images.corruptions import gaussian_matrix, on_both_axes
+from methods.core.images.geometric import random_flip
+from methods.core.images.jpeg import through_jpeg
 from methods.core.network_method import NetworkConfig, NetworkMethod
-from methods.core.networks import SimpleCnn
-from methods.core.pretrained import load_trunk, resnet_trunk
+from methods.core.networks.pretrained import load_trunk, resnet_trunk
+from methods.core.networks.simple_cnn import SimpleCnn
 from methods.core.registry import register
 
 # Trunks made of the shared network: its convolutions on pixels; or all of it up to its feature, DCT included.

@@ -36,11 +36,11 @@ from torch import Tensor
 from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.base import QUICK, Base, BaseConfig
-from methods.core.augmentation import Activation, AugmentationModel, AugmentationModels
 from methods.core.batches import Batch, Batches, normalise
 from methods.core.losses import batch_hard_triplet
 from methods.core.method import Task
-from methods.core.networks import SimpleCnn
+from methods.core.networks.augmentation_model import Activation, AugmentationModel, AugmentationModels
+from methods.core.networks.simple_cnn import SimpleCnn
 from methods.core.registry import register
 from methods.core.released import TakesReleased, load_released
 from methods.core.state import Tree
@@ -134,7 +134,7 @@ class Pose(Base, TakesReleased):
             self.new = self.augmentation_model()
         self.new_optim = torch.optim.Adam(self.new.parameters(), lr=config.am_learning_rate)
         self.new_sched = step_decay(self.new_optim, config.decay_factor, config.decay_steps)
-        self.draw = self.run.numpy("old model", round_)
+        self.draw = self.run.numpy_generator("old model", round_)
         for step, batch in enumerate(batches.epoch(round_), start=round_ * len(batches)):
             self.set_mode(step)
             self.train_step(batch)

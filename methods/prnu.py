@@ -43,9 +43,9 @@ from torch import Tensor
 
 from datasets.errors import UserError
 from datasets.types import ImageSet, Pixels
+from methods.core.images.residual import Real, fourier_wiener, to_gray, useful_levels, wavelet_residual, zero_mean_total
 from methods.core.method import Floats, Method, Prediction, Task
 from methods.core.registry import register
-from methods.core.residual import Real, fourier_wiener, to_gray, useful_levels, wavelet_residual, zero_mean_total
 from methods.core.settings import Settings
 from methods.core.state import Tree
 

@@ -44,7 +44,7 @@ from methods.base import Base
 from methods.core.batches import Batch, Batches
 from methods.core.method import Floats, Prediction
 from methods.core.network_method import NetworkConfig, NetworkMethod
-from methods.core.networks import SimpleCnn
+from methods.core.networks.simple_cnn import SimpleCnn
 from methods.core.open_softmax import open_softmax
 from methods.core.registry import register
 from methods.core.state import Tree
@@ -171,7 +171,7 @@ class Proser(NetworkMethod):
         return torch.optim.Adam(groups, lr=self.config.learning_rate)
 
     def train_round(self, round_: int, batches: Batches) -> None:
-        self.draw = self.run.numpy("mixing", round_)
+        self.draw = self.run.numpy_generator("mixing", round_)
         self.shares = Shares()
         super().train_round(round_, batches)
         self.run.record(**self.shares.means())

@@ -39,10 +39,10 @@ from torchvision.transforms.v2.functional import resize
 
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, Transform, normalise
-from methods.core.corruptions import Corruptions
-from methods.core.geometric import random_crop, random_flip
+from methods.core.images.corruptions import Corruptions
+from methods.core.images.geometric import random_crop, random_flip
 from methods.core.network_method import NetworkConfig, NetworkMethod
-from methods.core.pretrained import load_trunk, resnet_trunk
+from methods.core.networks.pretrained import load_trunk, resnet_trunk
 from methods.core.registry import register
 from methods.core.training import step_decay
 

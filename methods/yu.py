@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, normalise
-from methods.core.geometric import random_flip
+from methods.core.images.geometric import random_flip
 from methods.core.network_method import NetworkConfig, NetworkMethod
 from methods.core.registry import register
 

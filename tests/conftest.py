@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datasets.cache import ENVIRONMENT
+from datasets.pixels.cache import ENVIRONMENT
 
 torch.set_num_threads(1)  # tests run side by side; more threads would only fight over the cores
 

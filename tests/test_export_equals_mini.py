@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.cli import main
-from benchmark.commands import main as benchmark_main
-from datasets.cache import ENVIRONMENT
-from datasets.commands import main as datasets_main
+from benchmark.commands.main import main as benchmark_main
+from benchmark.commands.run import main
+from datasets.commands.main import main as datasets_main
+from datasets.pixels.cache import ENVIRONMENT
 
 SIZES = {"image_size": 32, "train_per_class": 3, "val_per_class": 2, "test_per_class": 2}
 FEW_STEPS = ("--variant", "tiny", "--set", "run.max_steps=4")

@@ -148,7 +148,7 @@ PLANTED = [
     (imports_upwards, "datasets/a.py", "from methods.core.run import Run"),
     (imports_upwards, "datasets/a/b.py", "def f():\n    import benchmark"),
     (imports_upwards, "methods/core/a.py", "from .. import pose"),
-    (imports_upwards, "methods/a.py", "import importlib as il\nil.import_module('benchmark.store')"),
+    (imports_upwards, "methods/a.py", "import importlib as il\nil.import_module('benchmark.cells.store')"),
     (imports_upwards, "benchmark/a.py", "from run_all import main"),
     (imports_upwards, "run_all.py", "from tests.helpers import tiny"),
     (knows_a_method, "benchmark/a.py", "from methods import anything"),

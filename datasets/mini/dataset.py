@@ -11,17 +11,17 @@ from typing import NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 
-from datasets.cache import open_pool
 from datasets.console import progress
+from datasets.core.workers import replaced_workers
 from datasets.errors import UserError
 from datasets.mini.photographs import CROP, PHOTOGRAPHS, ROLES, SEEN_CONTENTS, UNSEEN_REAL, Role, photograph_path
 from datasets.mini.sampling import generated_images, real_images
 from datasets.mini.train import WEIGHTS
+from datasets.pixels.cache import open_pool
 from datasets.seeds import seed_of
 from datasets.settings import DataSettings
-from datasets.splits import FOLDER, GROUPS, REAL, Plan, load_plan
+from datasets.splits import FOLDER, REAL, UNKNOWN_GROUPS, Plan, load_plan
 from datasets.types import Dataset, ImageSet, Index, Pixels, Split
-from datasets.workers import replaced_workers
 
 RECIPE = 1  # raise when code lists, crops or sampling change
 FULL_SIZE: dict[Role, int] = {"train": 400, "val": 100, "test": 100}  # "all there are", for a None in the settings
@@ -77,7 +77,7 @@ class Mini(Dataset):
             raise UserError(f"mini has no split '{name}'; it has {', '.join(self.plan.splits)}")
         plan = self.plan.splits[name]
         train, val, test = (self._view(plan.known, role) for role in ROLES)
-        unknown = {group: self._view(plan.unknown[group], "test") for group in GROUPS}
+        unknown = {group: self._view(plan.unknown[group], "test") for group in UNKNOWN_GROUPS}
         return Split(name, train, val, test, unknown)
 
     @cached_property

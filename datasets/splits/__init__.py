@@ -12,7 +12,7 @@ import yaml
 from datasets.errors import UserError
 
 FOLDER = Path(__file__).parent
-GROUPS: tuple[str, ...] = ("seed", "arch", "dataset")
+UNKNOWN_GROUPS: tuple[str, ...] = ("seed", "arch", "dataset")
 REAL = "real"
 
 
@@ -49,14 +49,14 @@ def parse_split(name: str, entry: Any, where: str) -> SplitPlan:
     """
     if not isinstance(entry, dict) or set(entry) != {"known", "unknown"}:
         raise UserError(f"{where}: split '{name}' needs exactly the keys 'known' and 'unknown'")
-    strange = set(entry["unknown"]) - set(GROUPS)
+    strange = set(entry["unknown"]) - set(UNKNOWN_GROUPS)
     if strange:
-        raise UserError(f"{where}: split '{name}' has no group '{min(strange)}'; use {', '.join(GROUPS)}")
+        raise UserError(f"{where}: split '{name}' has no group '{min(strange)}'; use {', '.join(UNKNOWN_GROUPS)}")
     known = tuple(entry["known"])
-    unknown = {group: tuple(entry["unknown"].get(group, ())) for group in GROUPS}
+    unknown = {group: tuple(entry["unknown"].get(group, ())) for group in UNKNOWN_GROUPS}
     if not known or known[0] != REAL:
         raise UserError(f"{where}: split '{name}' must list '{REAL}' as its first known class")
-    listed = [*known, *(member for group in GROUPS for member in unknown[group])]
+    listed = [*known, *(member for group in UNKNOWN_GROUPS for member in unknown[group])]
     twice = sorted({member for member in listed if listed.count(member) > 1})
     if twice:
         raise UserError(f"{where}: split '{name}' lists class '{twice[0]}' in two roles; keep one of them")

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, normalise
-from methods.core.gan import Discriminator, Gan, Generator
 from methods.core.network_method import NetworkConfig, NetworkMethod
+from methods.core.networks.gan import Discriminator, Gan, Generator
 
 PADDING = 4  # osr.py: RandomCrop(size, padding=4)
 

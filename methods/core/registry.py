@@ -140,7 +140,7 @@ def _suggest(word: str, among: Mapping[str, Any]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def discover() -> Registry:
+def load_registry() -> Registry:
     """Import every plugin there is.
 
     Raises:

@@ -87,7 +87,7 @@ class Run:
         """A fresh torch generator on the device; equal names give equal draws within a seed."""
         return torch.Generator(self.device).manual_seed(seed_of(self.seed, *name))
 
-    def numpy(self, *name: str | int) -> np.random.Generator:
+    def numpy_generator(self, *name: str | int) -> np.random.Generator:
         """A fresh NumPy generator; equal names give equal draws within a seed."""
         return np.random.default_rng(seed_of(self.seed, *name))
 

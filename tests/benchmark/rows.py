@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import metrics
-from benchmark.board import COLUMNS, LOCAL, Entry
-from benchmark.cells import Cell
-from benchmark.judgements import PARTS, Judgements
-from benchmark.store import EVALUATION, Record, Status, Store, write_json, write_record
+from benchmark.boards.rows import COLUMNS, LOCAL, Entry
+from benchmark.cells.cell import Cell
+from benchmark.cells.store import EVALUATION, Record, Status, Store, write_json, write_record
+from benchmark.evaluation.predictions import PARTS, Predictions
+from benchmark.metrics import open_set as metrics
 
 SPLITS = ("split1", "split2", "split3", "split4", "split5")
 DATA = {
@@ -60,14 +60,14 @@ def entry(
     return Entry(record, (values or figures(0.5)) if record.status == "done" else None, origin)
 
 
-def judgements() -> Judgements:
+def predictions() -> Predictions:
     """Two images a part; the known ones outscore all others."""
     part = np.repeat(np.arange(len(PARTS), dtype=np.int8), 2)
     label = np.where(part < 2, np.tile([0, 1], len(PARTS)), 0)
     source = np.where(label == 0, "meadow", "a")
     confidence = np.where(part < 2, 0.9, 0.1)
     ids = np.array([f"image-{number}" for number in range(len(part))])
-    return Judgements(part, ids, source, label, label.copy(), confidence, {})
+    return Predictions(part, ids, source, label, label.copy(), confidence, {})
 
 
 def store_row(root: Path, cell: Cell, values: Mapping[str, Any] | None = None, **facts: Any) -> Path:
@@ -76,7 +76,7 @@ def store_row(root: Path, cell: Cell, values: Mapping[str, Any] | None = None, *
     folder.mkdir(parents=True)
     record = row_record(cell, **facts)
     if record.status == "done":
-        judgements().save(folder)
+        predictions().save(folder)
     if values is not None:
         write_json(folder / EVALUATION, values)
     write_record(folder, record)

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from benchmark.options import CHECKOUT
+from benchmark.commands.options import CHECKOUT
 
 COLUMNS = {
     "accuracy": "accuracy", "AUC unseen seed": "auc_seed", "AUC unseen architecture": "auc_arch",

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.cells import Cell, Planner, choose_methods
-from benchmark.config import Overrides, load_preset
-from benchmark.runner import Execution
+from benchmark.cells.cell import Cell, Planner, choose_methods
+from benchmark.cells.presets import Overrides, load_preset
+from benchmark.running.runner import Execution
 from datasets.catalogue import DataRequest
 from datasets.errors import UserError
 from datasets.settings import DataSettings

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmark import cli
+from benchmark.commands import run as cli
 from tests.benchmark.toy import ToyRequest, stub_plugins
 
 if __name__ == "__main__":

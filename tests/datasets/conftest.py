@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.cache import ENVIRONMENT
+from datasets.pixels.cache import ENVIRONMENT
 from tests.datasets.osma_tree import Tree, build
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 import datasets.splits
 
 PLAN = yaml.safe_load((Path(datasets.splits.__file__).parent / "osma.yaml").read_text())
-GROUPS = ("seed", "arch", "dataset")
+UNKNOWN_GROUPS = ("seed", "arch", "dataset")
 OUT_PER_CLASS = 500
 
 # Published images by source: (train, val, test), and how its files are called.
@@ -123,7 +123,7 @@ def _write_split(tree: Tree, split: str, scale: float) -> None:
         random.Random(f"{split} {role}").shuffle(known[role])
         tree.write(split, role, known[role])
     union: Lines = []
-    for group in GROUPS:
+    for group in UNKNOWN_GROUPS:
         members = lists["unknown"][group]
         lines = [(file_of(m, i), label) for label, m in enumerate(members) for i in range(scaled(OUT_PER_CLASS))]
         tree.write(split, group, lines)
@@ -134,7 +134,7 @@ def _write_split(tree: Tree, split: str, scale: float) -> None:
 
 def _write_subset(tree: Tree) -> None:
     """One image of a class from the test files of split 1, sorted by label, and real ones of an unseen source."""
-    for role in ("test", *GROUPS):
+    for role in ("test", *UNKNOWN_GROUPS):
         by_label = dict(sorted({label: name for name, label in tree.lines["split1", role]}.items()))
         lines = [(name, label) for label, name in by_label.items()]
         if role == "test":
@@ -155,7 +155,7 @@ def _write_image(base: Path, name: str, side: int) -> None:
 
 def official_lists(splits: Mapping[str, Any]) -> str:
     """The text of configs/data_list.yaml for class lists in our form."""
-    groups = {group: f"unknown_classes{number}" for number, group in enumerate(GROUPS, start=1)}
+    groups = {group: f"unknown_classes{number}" for number, group in enumerate(UNKNOWN_GROUPS, start=1)}
     content = {
         name: {
             "data_path": "./dataset",

@@ -8,9 +8,9 @@ import pytest
 
 from datasets.catalogue import DataRequest
 from datasets.errors import UserError
-from datasets.folder import Folder
+from datasets.folder.dataset import Folder
 from datasets.mini.dataset import Mini
-from datasets.osma import Osma
+from datasets.osma.dataset import Osma
 from datasets.settings import DataSettings
 from tests.datasets.osma_tree import build
 from tests.datasets.test_folder import SMALL

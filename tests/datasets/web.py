@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from datasets.download import Patience
+from datasets.download.record import Patience
 
 HURRY = Patience(timeout=5, pause=0.001, longest_pause=0.001)
 

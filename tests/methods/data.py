@@ -25,7 +25,7 @@ from datasets.types import ImageSet, Index, Pixels
 from methods.core.device import make_deterministic
 from methods.core.method import Method, Plugin
 from methods.core.network_method import NetworkMethod
-from methods.core.registry import Registry, discover
+from methods.core.registry import Registry, load_registry
 from methods.core.run import Progress, Run
 from methods.core.settings import RunSettings
 from tests.methods.states import duplicate
@@ -136,7 +136,7 @@ Fitted = dict[str, Method]
 @cache
 def registry() -> Registry:
     """All plugins; imported once."""
-    return discover()
+    return load_registry()
 
 
 def make_run(

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.seeds import seed_of
-from methods.core.augmentation import AugmentationModel
 from methods.core.device import seed_everything
-from methods.core.networks import SimpleCnn
+from methods.core.networks.augmentation_model import AugmentationModel
+from methods.core.networks.simple_cnn import SimpleCnn
 from tests.methods.data import make_run
 from tests.methods.states import duplicate
 
@@ -84,7 +84,7 @@ class Official:
     def epoch(self, epoch: int) -> None:
         with self.run.seeded("augmentation model", epoch):
             new = AugmentationModel()
-        optim, self.draw = torch.optim.Adam(new.parameters(), lr=1e-2), self.run.numpy("old model", epoch)
+        optim, self.draw = torch.optim.Adam(new.parameters(), lr=1e-2), self.run.numpy_generator("old model", epoch)
         for step, batch in enumerate(self.batches.epoch(epoch)):
             optim.param_groups[0]["lr"] = 1e-2 * 0.9 ** (step // 2)
             self.optim.param_groups[0]["lr"] = 0.02 * 0.9 ** ((3 * epoch + step) // 2)

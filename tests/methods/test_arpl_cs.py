@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from methods.arpl_cs import ArplCs, ReciprocalNet, ReciprocalPoints, confusion_loss, open_loss
 from methods.core.batches import Batch
-from methods.core.dual_norm import AUXILIARY, branch
+from methods.core.networks.dual_norm import AUXILIARY, branch
 from tests.methods.data import copied, make_run, textures
 from tests.methods.gans import TINY, batch_of, tensors, tiny
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from datasets.seeds import seed_of
 from methods.base import Base, BaseConfig
 from methods.core.device import seed_everything
-from methods.core.networks import SimpleCnn
+from methods.core.networks.simple_cnn import SimpleCnn
 from tests.methods.data import accuracy, fit, make_run, textures, unfitted
 
 SMALL: dict[str, Any] = {"width": 2, "rounds": 2, "steps_per_round": 3, "items_per_batch": 2}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from methods.base_am import BaseAmConfig
-from methods.core.augmentation import AugmentationModel
+from methods.core.networks.augmentation_model import AugmentationModel
 from methods.pose import PoseConfig
 from tests.methods.data import fit, registry, textures
 from tests.methods.states import differences

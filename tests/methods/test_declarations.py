@@ -11,7 +11,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from benchmark.config import preset_names
+from benchmark.cells.presets import preset_names
 from methods.core.method import Kind
 from tests.methods.data import is_method, registry
 

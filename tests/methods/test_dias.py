@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.core.dual_norm import AUXILIARY, branch
-from methods.core.networks import SimpleCnn
+from methods.core.networks.dual_norm import AUXILIARY, branch
+from methods.core.networks.simple_cnn import SimpleCnn
 from methods.dias import Dias, Taps, imitated_taps, resume, smoothed_cross_entropy, taps_of
 from tests.methods.data import copied, make_run, textures
 from tests.methods.gans import TINY, batch_of, tensors, tiny

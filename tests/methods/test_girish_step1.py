@@ -12,7 +12,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from methods.core.method import Task
-from methods.core.networks import SimpleCnn
+from methods.core.networks.simple_cnn import SimpleCnn
 from methods.girish_step1 import DiscoveryNet, GirishStep1, GirishStep1Config, augmented, blurred, through_file
 from tests.methods.data import class_names, make_run, textures
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from methods.core.augmentation import AugmentationModel
 from methods.core.batches import Batch
+from methods.core.networks.augmentation_model import AugmentationModel
 from methods.pose import Pose, PoseConfig
 from tests.methods.data import accuracy, fit, make_run, textures, unfitted
 from tests.methods.official_pose import CLASSES, OFFICIAL, Official, descent
@@ -44,7 +44,7 @@ def begun(images: Any, old: int = 0, **overrides: Any) -> tuple[Any, Batch]:
         method.new = AugmentationModel()
     method.new_optim = torch.optim.Adam(method.new.parameters(), lr=1e-2)
     method.new_sched = torch.optim.lr_scheduler.StepLR(method.new_optim, 1)
-    method.draw = method.run.numpy("draw")
+    method.draw = method.run.numpy_generator("draw")
     return method, next(iter(method.batches(images[0]).epoch(0)))
 
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from datasets.errors import UserError
-from methods.core.augmentation import AugmentationModel
 from methods.core.method import Task
-from methods.core.networks import SimpleCnn
+from methods.core.networks.augmentation_model import AugmentationModel
+from methods.core.networks.simple_cnn import SimpleCnn
 from tests.methods.data import make_run, registry, textures
 
 NARROW = {"width": 2}

@@ -54,7 +54,7 @@ def started(images: tuple[ImageSet, ImageSet], known: Fitted) -> Any:
         run = make_run(resolve=resolver(*images, known=known))
         method = Proser(ProserConfig(**settings), run)
         method.prepare_fit(images[0])
-        method.draw, method.shares = run.numpy("mixing", 0), Shares()
+        method.draw, method.shares = run.numpy_generator("mixing", 0), Shares()
         return method
 
     return start
@@ -212,7 +212,7 @@ def literal_step(method: Proser, batch: Batch) -> Tensor:
     net, config, K = method.net, method.config, method.task.num_classes
     half = int(len(batch.images) / 2)
     first, second, labels = batch.images[:half], batch.images[half:], batch.labels[half:]
-    draw = method.run.numpy("mixing", 0)
+    draw = method.run.numpy_generator("mixing", 0)
     index = torch.from_numpy(draw.permutation(half))
     weight = draw.beta(config.mix_alpha, config.mix_alpha)
     hidden = net.lower(first, config.mix_after_stage)

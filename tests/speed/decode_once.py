@@ -29,10 +29,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop, Compose, Normalize, ToTensor
 
-from datasets.cache import ENVIRONMENT
 from datasets.console import console
-from datasets.folder import Folder
+from datasets.folder.dataset import Folder
 from datasets.mini.photographs import SEEN_CONTENTS, photograph_array
+from datasets.pixels.cache import ENVIRONMENT
 from datasets.settings import DataSettings
 from datasets.types import ImageSet
 from methods.core.device import choose

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datasets.cache import ENVIRONMENT
+from datasets.pixels.cache import ENVIRONMENT
 from tests.speed.decode_once import SIDE, Epoch, measure, our_epochs, paths_of, photographs, reference_epochs
 
 # Python 3.12 warns whenever a process with threads forks, as a DataLoader makes it do.

@@ -56,7 +56,7 @@ class Nearest(Method):
         for _ in self.run.epochs(self.config.rounds, 1):
             self.run.record(val_accuracy=0.5)
         self.misbehave()
-        half = self.run.numpy("half").permutation(len(train))[: len(train) // 2]
+        half = self.run.numpy_generator("half").permutation(len(train))[: len(train) // 2]
         pixels = train.batch(half).astype(np.float64)
         self.means = np.stack([pixels[train.labels[half] == k].mean(axis=0) for k in range(len(train.classes))])
 

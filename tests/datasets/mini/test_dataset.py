@@ -11,7 +11,7 @@ from datasets.mini.codes import encode
 from datasets.mini.dataset import Mini, class_size
 from datasets.mini.photographs import SEEN_CONTENTS, UNSEEN_REAL
 from datasets.settings import DataSettings
-from datasets.splits import GROUPS, REAL, load_plan, parse_split
+from datasets.splits import REAL, UNKNOWN_GROUPS, load_plan, parse_split
 
 SIZES = DataSettings(image_size=64, train_per_class=10, val_per_class=4, test_per_class=6)
 
@@ -25,7 +25,7 @@ def mini() -> Mini:
 def test_every_split_has_the_scale_model_s_number_of_classes(name: str) -> None:
     split = load_plan("mini").splits[name]
     assert len(split.known) == 15 and split.known[0] == REAL
-    assert {group: len(split.unknown[group]) for group in GROUPS} == {"seed": 10, "arch": 14, "dataset": 12}
+    assert {group: len(split.unknown[group]) for group in UNKNOWN_GROUPS} == {"seed": 10, "arch": 14, "dataset": 12}
 
 
 @pytest.mark.parametrize("name", load_plan("mini").splits)

@@ -12,7 +12,7 @@ import pytest
 
 from datasets.errors import UserError
 from methods.core import registry as registry_module
-from methods.core.registry import ENTRY_POINTS, FOLDERS_VARIABLE, METHODS_FOLDER, Registry, discover
+from methods.core.registry import ENTRY_POINTS, FOLDERS_VARIABLE, METHODS_FOLDER, Registry, load_registry
 
 PLUGIN = '''
 from typing import Literal
@@ -61,14 +61,14 @@ def plant(folder: Path, name: str, file: str = "example.py") -> None:
 @pytest.fixture
 def planted(folder: Path) -> Registry:
     plant(folder, "example")
-    return discover()
+    return load_registry()
 
 
 # -- finding -----------------------------------------------------------------------------------------
 
 
 def test_every_file_in_methods_is_found_without_being_listed() -> None:
-    found = discover()
+    found = load_registry()
     files = {f"methods.{path.stem}" for path in METHODS_FOLDER.glob("[!_]*.py") if path.stem not in found.broken}
     assert {plugin.__module__ for plugin in found.values()} >= files
 
@@ -85,19 +85,19 @@ def test_several_folders_may_hold_files_of_the_same_name(tmp_path: Path, monkeyp
         folder.mkdir()
         plant(folder, f"example_{folder.name}")
     monkeypatch.setenv(FOLDERS_VARIABLE, os.pathsep.join(map(str, folders)))
-    assert {"example_one", "example_two"} <= set(discover())
+    assert {"example_one", "example_two"} <= set(load_registry())
 
 
 def test_a_file_whose_name_starts_with_an_underscore_is_no_method(folder: Path) -> None:
     plant(folder, "example", "_shared.py")
-    assert "example" not in discover()
+    assert "example" not in load_registry()
 
 
 def test_a_class_that_a_plugin_file_merely_imports_is_not_registered_again(folder: Path) -> None:
     plant(folder, "example")
     text = "from osma_bench_plugin_example import Example\nclass Unregistered(Example): ...\n"
     (folder / "later.py").write_text(text, encoding="utf-8")
-    found = discover()
+    found = load_registry()
     assert "later" not in found.broken
     assert [name for name, plugin in found.items() if plugin.__name__ in ("Example", "Unregistered")] == ["example"]
 
@@ -106,12 +106,12 @@ def test_an_installed_entry_point_is_a_method(tmp_path: Path, monkeypatch: pytes
     plant(tmp_path, "installed", "planted_package.py")
     monkeypatch.syspath_prepend(tmp_path)
     install(monkeypatch, EntryPoint("installed", "planted_package:Example", ENTRY_POINTS))
-    assert discover()["installed"].__module__ == "planted_package"
+    assert load_registry()["installed"].__module__ == "planted_package"
 
 
 def test_an_entry_point_that_leads_nowhere_is_broken_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, EntryPoint("missing", "planted_nothing:Example", ENTRY_POINTS))
-    found = discover()
+    found = load_registry()
     assert len(found) >= 1
     assert "ModuleNotFoundError" in found.broken["missing"].reason
 
@@ -138,10 +138,10 @@ def install(monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> None:
 def test_a_broken_file_is_named_with_its_reason_and_the_others_still_work(
     folder: Path, source: str, reason: str
 ) -> None:
-    before = discover()
+    before = load_registry()
     plant(folder, "example")
     (folder / "bad.py").write_text(source, encoding="utf-8")
-    found = discover()
+    found = load_registry()
     assert set(found) == {*before, "example"}
     assert set(found.broken) == {*before.broken, "bad"}
     assert found.broken["bad"].reason.startswith(reason)
@@ -153,7 +153,7 @@ def test_a_broken_file_is_named_with_its_reason_and_the_others_still_work(
 
 def test_a_broken_file_leaves_no_half_made_module_behind(folder: Path) -> None:
     (folder / "bad.py").write_text("done = True\nraise ValueError", encoding="utf-8")
-    discover()
+    load_registry()
     assert "osma_bench_plugin_bad" not in sys.modules
 
 
@@ -161,14 +161,14 @@ def test_two_files_that_register_one_name_are_both_named(folder: Path) -> None:
     plant(folder, "example", "first.py")
     plant(folder, "example", "second.py")
     with pytest.raises(UserError, match=r"register the method 'example': .*first\.py and .*second\.py"):
-        discover()
+        load_registry()
 
 
 def test_a_plugin_cannot_take_the_name_of_a_method_that_exists(folder: Path) -> None:
-    taken = next(iter(discover()))
+    taken = next(iter(load_registry()))
     plant(folder, taken)
     with pytest.raises(UserError, match=f"two files register the method '{taken}'"):
-        discover()
+        load_registry()
 
 
 @pytest.mark.parametrize("kind", ["nothing", "file"])
@@ -180,14 +180,14 @@ def test_a_plugin_folder_that_is_not_there_is_told_with_its_variable(
         wrong.touch()
     monkeypatch.setenv(FOLDERS_VARIABLE, os.pathsep.join((str(tmp_path), str(wrong))))
     with pytest.raises(UserError) as error:
-        discover()
+        load_registry()
     assert str(error.value) == f"OSMA_BENCH_PLUGINS names {wrong}, which is no folder; correct the variable or unset it"
 
 
 def test_a_separator_too_many_names_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(folder, "example")
     monkeypatch.setenv(FOLDERS_VARIABLE, f"{os.pathsep}{folder}{os.pathsep}")
-    assert "example" in discover()
+    assert "example" in load_registry()
 
 
 # -- choosing ----------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def stop_after(count: int) -> Callable[[Progress], None]:
 def test_equal_names_give_equal_draws_and_other_names_or_seeds_others() -> None:
     def draws(seed: int, *name: str | int) -> tuple[float, float]:
         run = make_run(seed)
-        return torch.rand(1, generator=run.generator(*name)).item(), float(run.numpy(*name).random())
+        return torch.rand(1, generator=run.generator(*name)).item(), float(run.numpy_generator(*name).random())
 
     assert draws(0, "a", 1) == draws(0, "a", 1)
     others = [draws(0, "a", 1), draws(1, "a", 1), draws(0, "a", 2), draws(0, "b", 1)]

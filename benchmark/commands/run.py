@@ -1,0 +1,160 @@
+"""`python run_all.py`: choose, plan, run, show the leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from types import FrameType
+
+from benchmark.boards.leaderboard import build_board, write_board
+from benchmark.cells.cell import Cell, Planner, Request, choose_methods
+from benchmark.cells.checkpoints import parse_checkpoints, released_folders, with_released
+from benchmark.cells.presets import CHANGED, Preset, load_preset, parse_overrides
+from benchmark.cells.store import Store, read_record
+from benchmark.commands.cluster import cluster_for_table
+from benchmark.commands.options import job_count, make_folders, parser, requested
+from benchmark.evaluation.curve import CURVE
+from benchmark.running.missing import compute_missing
+from benchmark.running.runner import Execution, connect
+from benchmark.running.watch import say, show_markdown, show_rows, warn
+from datasets.catalogue import DataRequest
+from datasets.console import exit_status
+from datasets.core.split_list import number_list, split_list
+from datasets.errors import UserError
+from datasets.types import Dataset
+from methods.core.device import choose
+from methods.core.registry import Registry, load_registry
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; see `benchmark.commands.options` for its options.
+
+    Raises:
+        UserError: the request cannot be run.
+    """
+    options = parser().parse_args(argv)
+    registry = load_registry()
+    for broken in registry.broken.values():
+        warn(f"method '{broken.name}' is left out: {broken.path}: {broken.reason}")
+    if options.list:
+        return list_methods(registry)
+    overrides = parse_overrides(options.overrides)
+    preset = load_preset(options.preset, options.dataset, overrides, options.variant)
+    keys = requested(options.methods, options.ablation, registry)
+    requests = choose_methods(registry, keys, overrides, options.variant)
+    requests = with_released(requests, parse_checkpoints(options.checkpoints))
+    choose(options.device)
+    data = DataRequest(options.dataset, options.data_root, preset.data)
+    dataset = data.open()
+    splits, seeds = split_list(options.splits, dataset), number_list(options.seeds, "--seeds")
+    cells = Planner(registry, dataset.name, dataset.fingerprint, preset).plan(requests, splits, seeds)
+    store = Store(options.results)
+    if options.variant is not None and not options.force:
+        refuse_name_clash(cells, requests, preset, store)
+    if options.plan:
+        return show_plan(cells, store)
+    jobs = job_count(options.jobs, options.device, preset)
+    execution = Execution(data, options.results, options.device, jobs, options.backend, options.fail_fast)
+    execution = replace(execution, curve=options.curve, released=released_folders(requests))
+    connect(options.backend, options.scheduler)
+    return run(cells, dataset, preset, execution, registry, options)
+
+
+def run(
+    cells: list[Cell],
+    dataset: Dataset,
+    preset: Preset,
+    execution: Execution,
+    registry: Registry,
+    options: argparse.Namespace,
+) -> int:
+    """Compute what is missing, write the board and show it; 1 if a cell failed."""
+    make_folders(results=options.results, leaderboards=options.leaderboards)
+    store = Store(options.results)
+    if options.force:
+        for cell in cells:
+            store.clear(cell)
+            store.set_aside(cell)
+    if execution.curve:
+        for cell in without_curve(cells, store, registry):
+            store.set_aside(cell)
+    missing = compute_missing(cells, dataset, execution, registry)
+    clustered = cluster_for_table(options.results / dataset.name / preset.key, execution.jobs)
+    if clustered:
+        say(f"{clustered} clusterings of stored features computed for the discovery table")
+    board = build_board(dataset.name, preset.key, options.results, options.leaderboards)
+    if board.entries:
+        path = write_board(board, registry, options.leaderboards)
+        show_markdown(path.read_text(encoding="utf-8"))
+        say(f"leaderboard: {path}")
+    done = sum(store.done(cell) for cell in cells)
+    computed = done - (len(cells) - missing)
+    say(f"{done} of {len(cells)} cells done, {computed} computed now" + _gap(len(cells) - done))
+    return 0 if done == len(cells) else 1
+
+
+def without_curve(cells: Sequence[Cell], store: Store, registry: Registry) -> list[Cell]:
+    """Finished cells whose training could have been watched and was not."""
+    return [
+        cell
+        for cell in cells
+        if registry[cell.method].kind != "discovery" and not cell.released
+        if store.done(cell) and not (store.folder(cell) / CURVE).is_file()
+    ]
+
+
+def _gap(number: int) -> str:
+    return f"; {number} failed, were skipped or were not reached: the same command tries them again" if number else ""
+
+
+def refuse_name_clash(cells: Sequence[Cell], requests: Sequence[Request], preset: Preset, store: Store) -> None:
+    """A name given by --variant keeps its settings for good.
+
+    Raises:
+        UserError: results hold that name with other settings.
+    """
+    labelled = {request.key for request in requests if request.changes}
+    for cell in cells:
+        record = read_record(store.folder(cell)) if cell.key in labelled or CHANGED in preset.key else None
+        if record is not None and record.hash != cell.hash:
+            held = f"{store.folder(cell)} holds results with other settings"
+            raise UserError(f"{held}; choose another --variant, or add --force to replace them")
+
+
+def list_methods(registry: Registry) -> int:
+    rows = [
+        [name, plugin.kind, plugin.title, ", ".join(plugin.VARIANTS), ", ".join(plugin.requires), plugin.paper]
+        for name, plugin in registry.items()
+    ]
+    show_rows("methods", ["name", "kind", "title", "variants", "needs", "paper"], rows)
+    studies = [[name, ", ".join(keys)] for name, keys in registry.ablations.items()]
+    show_rows("studies (--ablation)", ["name", "rows"], studies)
+    return 0
+
+
+def show_plan(cells: Sequence[Cell], store: Store) -> int:
+    rows = [
+        [cell.key, cell.split, str(cell.seed), store.status(cell) or "to do", cell.hash[:12], cell.needed_by or ""]
+        for cell in cells
+    ]
+    show_rows("plan", ["method", "split", "seed", "status", "hash", "needed by"], rows)
+    return 0
+
+
+class Terminated(BaseException):
+    """The process was asked to end; what is finished is kept."""
+
+
+def console_main() -> int:
+    """Entry for a process: signals and mistakes become exit statuses."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        return exit_status(main)
+    except Terminated:
+        return 128 + signal.SIGTERM

@@ -1,0 +1,114 @@
+"""What a method said about every image of a split, as arrays that are stored and evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.cells.store import PREDICTIONS, read_arrays, write_arrays
+from datasets.splits import UNKNOWN_GROUPS
+from datasets.types import ImageSet, Split
+from methods.core.method import Method, Prediction
+
+KNOWN = "known"  # closed-set test images
+VAL = "val"
+PARTS: tuple[str, ...] = (VAL, KNOWN, *UNKNOWN_GROUPS)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions on validation, known test and unknown test images, in this order of parts.
+
+    Attributes:
+        part: (N,) position in PARTS.
+        ids, source: (N,) names of the images and of their finer origin ("" if not known).
+        label: (N,) class within its part: known classes for val and known, a group's own classes else.
+        predicted: (N,) known class.
+        confidence: (N,) the method's default; `variants` holds others by name.
+    """
+
+    part: NDArray[np.int8]
+    ids: NDArray[np.str_]
+    source: NDArray[np.str_]
+    label: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    variants: Mapping[str, NDArray[np.float64]]
+
+    def of(self, part: str) -> NDArray[np.bool_]:
+        """(N,) mask of a part."""
+        return self.part == PARTS.index(part)
+
+    def save(self, folder: Path) -> None:
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _COLUMNS}
+        write_arrays(folder / PREDICTIONS, arrays | {f"variant:{key}": value for key, value in self.variants.items()})
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictions:
+        arrays = read_arrays(folder / PREDICTIONS)
+        variants = {key.removeprefix("variant:"): arrays[key] for key in arrays if key.startswith("variant:")}
+        return cls(**{name: arrays[name] for name in _COLUMNS}, variants=variants)
+
+
+_COLUMNS = ("part", "ids", "source", "label", "predicted", "confidence")
+
+
+def parts_of(split: Split) -> Iterator[tuple[str, ImageSet]]:
+    """Every part of a split that a method is asked about, in the order of PARTS."""
+    yield VAL, split.val
+    yield KNOWN, split.test
+    for group in UNKNOWN_GROUPS:
+        if group in split.unknown:
+            yield group, split.unknown[group]
+
+
+def judge(method: Method, split: Split) -> tuple[Predictions, Prediction]:
+    """Ask a fitted method about all parts; also the joined raw prediction.
+
+    Raises:
+        ValueError: the prediction has another shape than the contract says, or is not finite.
+    """
+    parts = [(name, images) for name, images in parts_of(split) if len(images)]
+    answers = [checked(method.predict(images), images, len(split.train.classes)) for _, images in parts]
+    joined = Prediction(
+        np.concatenate([answer.scores for answer in answers]),
+        np.concatenate([answer.confidence for answer in answers]),
+        np.concatenate([answer.features for answer in answers]),
+        {key: np.concatenate([answer.variants[key] for answer in answers]) for key in answers[0].variants},
+    )
+    sizes = [len(images) for _, images in parts]
+    predictions = Predictions(
+        part=np.repeat([PARTS.index(name) for name, _ in parts], sizes).astype(np.int8),
+        ids=np.concatenate([images.ids for _, images in parts]),
+        source=np.concatenate([_sources(images) for _, images in parts]),
+        label=np.concatenate([images.labels for _, images in parts]),
+        predicted=joined.scores.argmax(axis=1),
+        confidence=joined.confidence,
+        variants=joined.variants,
+    )
+    return predictions, joined
+
+
+def checked(prediction: Prediction, images: ImageSet, num_classes: int) -> Prediction:
+    """Refuse what the contract forbids, with a message for the method's author."""
+    expected = {"scores": (len(images), num_classes), "confidence": (len(images),)}
+    expected |= dict.fromkeys(prediction.variants, (len(images),))
+    arrays = {"scores": prediction.scores, "confidence": prediction.confidence, **prediction.variants}
+    for name, array in arrays.items():
+        if array.shape != expected[name]:
+            raise ValueError(f"predict returned {name} of shape {array.shape}, expected {expected[name]}")
+        wrong = int(np.size(array) - np.isfinite(array).sum())
+        if wrong:
+            raise ValueError(f"predict returned {wrong} non-finite values in {name}")
+    if len(prediction.features) != len(images) or not np.isfinite(prediction.features).all():
+        raise ValueError("predict returned features that are not finite or not one row an image")
+    return prediction
+
+
+def _sources(images: ImageSet) -> NDArray[np.str_]:
+    return np.full(len(images), "", dtype=np.str_) if images.sources is None else images.sources

@@ -1,0 +1,225 @@
+"""Attribute images of a user's own by a fitted cell: `python -m benchmark predict`."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from threadpoolctl import threadpool_limits
+
+from benchmark.boards.rows import evaluation_of
+from benchmark.cells.checkpoints import RELEASED
+from benchmark.cells.presets import CHANGED, CUSTOM
+from benchmark.cells.store import Record, Store, read_record
+from benchmark.evaluation.predictions import checked
+from benchmark.running.execute import MODEL, Job, make_run
+from datasets.catalogue import DataRequest
+from datasets.errors import UserError
+from datasets.osma.dataset import Osma
+from datasets.pixels.decode import FORMATS, Decoded
+from datasets.pixels.stream import decoded_blocks
+from datasets.settings import DataSettings
+from datasets.types import UNLABELLED, ImageSet, Pixels
+from methods.core.device import make_deterministic
+from methods.core.method import Method
+from methods.core.registry import Registry
+
+COLUMNS = ("path", "class", "confidence", "known", "reason")
+BLOCKS = 4  # inference batches that are decoded together; what memory holds at a time
+# What loading raises on a model with damaged files, or whose weights are for images of another size than it says.
+UNLOADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError)
+FEW = 32  # fewer images are computed by other kernels, whose rounding differs in the last digits
+
+Row = tuple[str, str, float | None, bool | None, str]
+
+
+@dataclass(frozen=True)
+class Attributor:
+    """A fitted method with the threshold of its cell.
+
+    Attributes:
+        method: as the cell stored it.
+        threshold: images of at least this confidence count as known; None if the cell had no validation images.
+        threads: that the cell was computed with, since their number changes rounding.
+        batch: images a forward pass.
+    """
+
+    method: Method
+    threshold: float | None
+    threads: int
+    batch: int
+
+    def rows(self, paths: Sequence[Path], root: Path) -> Iterator[Row]:
+        """One row an image, in the given order; unreadable ones carry the reason.
+
+        Args:
+            paths: image files.
+            root: rows name files relative to it.
+        """
+        make_deterministic(self.threads)
+        size = self.batch * BLOCKS
+        blocks = decoded_blocks(paths, self.method.task.image_size, size)
+        with threadpool_limits(self.threads):
+            for start, images in zip(range(0, len(paths), size), blocks, strict=True):
+                yield from self._judged(paths[start : start + size], images, root)
+
+    def _judged(self, paths: Sequence[Path], images: Sequence[Decoded | str], root: Path) -> Iterator[Row]:
+        readable = [image.pixels for image in images if isinstance(image, Decoded)]
+        answers = iter(self._answers(np.stack(readable)) if readable else ())
+        for path, image in zip(paths, images, strict=True):
+            name = path.relative_to(root).as_posix()
+            yield (name, "", None, None, image) if isinstance(image, str) else (name, *next(answers), "")
+
+    def _answers(self, pixels: Pixels) -> Iterator[tuple[str, float, bool | None]]:
+        """Class, confidence and whether it counts as known."""
+        classes = self.method.task.classes
+        padded = self._padded(pixels)
+        count = len(padded)
+        ids = np.array([f"image-{position}" for position in range(count)])
+        images = ImageSet(padded, np.arange(count), np.full(count, UNLABELLED), (), ids)
+        prediction = checked(self.method.predict(images), images, len(classes))
+        scores, confidences = prediction.scores[: len(pixels)], prediction.confidence[: len(pixels)]
+        for label, confidence in zip(scores.argmax(axis=1), confidences, strict=True):
+            known = None if self.threshold is None else bool(confidence >= self.threshold)
+            yield classes[label], float(confidence), known
+
+    def _padded(self, pixels: Pixels) -> Pixels:
+        """The images with copies of the last one behind them, so that no forward pass has only a few."""
+        rest = len(pixels) % self.batch
+        missing = max(0, min(FEW, self.batch) - rest) if rest else 0
+        return np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
+
+
+@dataclass(frozen=True)
+class CellName:
+    """Which cell a user means, in the words of run_all.py."""
+
+    dataset: str
+    preset: str
+    method: str
+    split: str
+    seed: int
+
+    def folder(self, results: Path) -> Path:
+        return results / self.dataset / self.preset / self.method / f"{self.split}-seed{self.seed}"
+
+
+def load_attributor(name: CellName, results: Path, device: str, registry: Registry, asked: str) -> Attributor:
+    """The fitted method of a finished cell.
+
+    Args:
+        name: of the cell.
+        results: folder of the cells.
+        device: name of the device to run on.
+        registry: where the method is found.
+        asked: the data set as the user wrote it, for the command in the message.
+
+    Raises:
+        UserError: there is no such cell, it is not finished, its model is damaged, or its method judges no single
+            images.
+    """
+    plugin = registry[name.method.partition("@")[0]]
+    if not issubclass(plugin, Method):
+        raise UserError(f"method '{name.method}' groups whole pools of images and names none; choose another method")
+    folder = name.folder(results)
+    record = read_record(folder)
+    command = _command(name, asked)
+    if record is None or record.status != "done" or not (folder / MODEL).is_dir():
+        raise UserError(f"{_state(record, folder)}; make it: {command}")
+    run = make_run(
+        Job(record.cell, DataRequest(asked, None, DataSettings()), results, device), Store(results), registry
+    )
+    try:
+        method = plugin.load(folder / MODEL, run)
+    except UNLOADABLE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        what = f"the model in {folder} cannot be loaded ({reason})"
+        raise UserError(f"{what}; make it again: {command} --force") from None
+    threshold = evaluation_of(folder, record)["decisions"]["threshold"]
+    return Attributor(method, threshold, record.cell.run["threads"], run.settings.inference_batch)
+
+
+def _command(name: CellName, asked: str) -> str:
+    """What makes the cell; capitals stand for what only the user knows."""
+    preset, changed, label = name.preset.partition(CHANGED)
+    words = ["python run_all.py --methods", _as_asked(name.method), "--dataset", asked, "--preset", preset]
+    words += ["--data-root DIR"] if asked == Osma.name else []
+    words += ["--set OWNER.KEY=VALUE"] if changed else []
+    words += [f"--variant {label}"] if changed and not label.startswith(CUSTOM) else []
+    return " ".join([*words, "--splits", name.split, "--seeds", str(name.seed)])
+
+
+def _as_asked(key: str) -> str:
+    """A row's method as run_all.py is asked for it, with what makes a row of released weights."""
+    base = key.removesuffix(f"@{RELEASED}").removesuffix(f"-{RELEASED}")
+    return key if base == key else f"{base} --checkpoint {base}=DIR"
+
+
+def _state(record: Record | None, folder: Path) -> str:
+    if record is None:
+        return f"there is no cell {folder}"
+    if record.status != "done":
+        return f"the cell {folder} is {record.status} ({record.reason})"
+    return f"the cell {folder} has lost its model"
+
+
+def find_images(place: Path) -> tuple[list[Path], Counter[str]]:
+    """Image files in a folder and all folders below it, sorted, and how many others by extension.
+
+    Links to folders are not followed.
+
+    Raises:
+        UserError: there is no such folder, or it holds no images.
+    """
+    if place.is_file():
+        return [place], Counter()
+    if not place.is_dir():
+        raise UserError(f"--images {place}: there is no such file or folder")
+    files = sorted(Path(folder) / name for folder, _, names in os.walk(place) for name in names)
+    images = [path for path in files if path.suffix.lower() in FORMATS]
+    if not images:
+        raise UserError(f"--images {place} holds no images ({', '.join(FORMATS)} are read)")
+    return images, Counter(path.suffix.lower() for path in files if path.suffix.lower() not in FORMATS)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to fill, which takes the place of `path` when the block ends well and goes when it does not.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.partial")
+    if path.is_dir():
+        raise UserError(f"--out {path} is a folder; give the name of a file")
+    try:
+        beside.touch()
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be written ({error.strerror}); choose another file") from None
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
+    """Write a CSV file, whole or not at all, and pass its rows on. Confidences have every digit."""
+    with (
+        whole_file(path) as beside,
+        beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            name, label, confidence, known, reason = row
+            number = "" if confidence is None else repr(confidence)
+            writer.writerow([name, label, number, "" if known is None else str(known).lower(), reason])
+            yield row

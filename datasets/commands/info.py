@@ -1,0 +1,66 @@
+"""What a data set holds, for a first look: nothing is decoded but for a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from datasets.commands.contact_sheet import draw
+from datasets.console import console
+from datasets.files.dataset import ROLES, Listing
+from datasets.files.parts import parts_of
+from datasets.settings import DataSettings
+from datasets.splits import UNKNOWN_GROUPS
+from datasets.types import Dataset
+
+# Their licence is not stated: they may be looked at where they are installed, not in a picture to be kept.
+NOT_SHOWN = frozenset({"motorcycle"})
+
+
+def show_info(dataset: Dataset, settings: DataSettings, split: str | None, picture: Path | None) -> None:
+    """Splits with their counts, then every class of one split.
+
+    Args:
+        split: the one to show in full; None takes the first.
+        picture: PNG to draw.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    name = split or (*dataset.split_names, *dataset.extra_splits)[0]
+    parts = parts_of(dataset, name)
+    console.print(f"{dataset.title}, recipe {dataset.fingerprint[:12]}, {settings.image_size} px", markup=False)
+    console.print(overview(dataset))
+    console.print(class_table(name, parts))
+    if picture is not None:
+        console.print(f"picture: {draw(dataset.split(name), picture, leave_out=NOT_SHOWN)}", markup=False)
+
+
+def overview(dataset: Dataset) -> Table:
+    """One row a split: classes and images by part, of all that the lists name."""
+    table = Table("split", "known", *ROLES, *UNKNOWN_GROUPS, box=None)
+    for name in (*dataset.split_names, *dataset.extra_splits):
+        parts = parts_of(dataset, name)
+        counts = [str(len(parts[role].names)) for role in ROLES]
+        unknown = [f"{len(parts[group].names)} in {len(parts[group].classes)}" for group in UNKNOWN_GROUPS]
+        table.add_row(name, str(len(parts["test"].classes)), *counts, *unknown)
+    return table
+
+
+def class_table(name: str, parts: Mapping[str, Listing]) -> Table:
+    """One row a class: images by part."""
+    table = Table("class", *parts, title=name, title_justify="left", box=None)
+    classes = list(dict.fromkeys(label for listing in parts.values() for label in listing.classes))
+    for label in classes:
+        table.add_row(Text(label), *(_count(listing, label) for listing in parts.values()))
+    return table
+
+
+def _count(listing: Listing, name: str) -> str:
+    if name not in listing.classes:
+        return ""
+    return str(int(np.count_nonzero(listing.labels == listing.classes.index(name))))

@@ -1,0 +1,223 @@
+"""What data sets made of image files share: which images are there, which are used, decoding, splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.errors import UserError
+from datasets.files.choice import CHOICE, chosen
+from datasets.pixels.decode import PREPROCESSING
+from datasets.pixels.disk import Need
+from datasets.pixels.store import Choice, Files, PixelStore, Report
+from datasets.settings import DataSettings
+from datasets.splits import UNKNOWN_GROUPS
+from datasets.types import Dataset, ImageSet, Index, Split
+
+ROLES: tuple[str, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Images of one role of a split.
+
+    Attributes:
+        names: (N,) relative paths; an image is called by it everywhere.
+        labels: (N,) int64 positions in `classes`.
+        classes: of the role, or of the group of unknown classes.
+        sources: (N,) finer origin.
+    """
+
+    names: Sequence[str]
+    labels: Index
+    classes: tuple[str, ...]
+    sources: Sequence[str]
+
+    def take(self, index: Index) -> Listing:
+        """Some of the images."""
+        positions = index.tolist()
+        names, sources = ([values[position] for position in positions] for values in (self.names, self.sources))
+        return Listing(names, self.labels[index], self.classes, sources)
+
+    @classmethod
+    def empty(cls, classes: tuple[str, ...]) -> Listing:
+        return cls((), np.empty(0, dtype=np.int64), classes, ())
+
+
+class FileDataset(Dataset):
+    """A data set whose images lie in files below a root.
+
+    A split is made in four steps: the lists of the subclass, less images that are not there, no more of a class than
+    the settings want, decoded. `fingerprint` follows from the lists, the settings and what is not there.
+    """
+
+    def __init__(self, settings: DataSettings, root: Path) -> None:
+        self.settings = settings
+        self.root = root
+        self.store = PixelStore(root, settings.image_size)
+
+    @abstractmethod
+    def listings(self, split: str) -> Mapping[str, Listing]:
+        """All images that the lists name, by role and group. A split without train and val is for testing alone.
+
+        Raises:
+            UserError: there is no such split, or its lists are wrong.
+        """
+
+    @abstractmethod
+    def named(self, splits: Iterable[str]) -> Iterable[str]:
+        """Every image that the lists of these splits name."""
+
+    @abstractmethod
+    def find(self, names: Iterable[str]) -> Files:
+        """Those of the images that lie on disk, with their paths."""
+
+    @abstractmethod
+    def recipe(self) -> Any:
+        """JSON that says which images the lists name, for the fingerprint."""
+
+    @property
+    def limits(self) -> Mapping[str, int | None]:
+        """How many images of a class are used, by role."""
+        return {role: getattr(self.settings, f"{role}_per_class") for role in ROLES}
+
+    @property
+    def counted_splits(self) -> tuple[str, ...]:
+        """The splits that coverage and fingerprint speak of; extra ones only where there is nothing else."""
+        return self.split_names or self.extra_splits
+
+    @property
+    def _all_splits(self) -> tuple[str, ...]:
+        return (*self.split_names, *self.extra_splits)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.named(self.counted_splits))
+
+    @cached_property
+    def _found(self) -> Files:
+        return self.find(self._names.union(self.named(self.extra_splits)))
+
+    @cached_property
+    def files(self) -> Files:
+        """The images that can be used: there, and not left out as unreadable."""
+        out = self.store.skipped(self._found)
+        return {name: path for name, path in self._found.items() if name not in out}
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """The images that the lists name and that cannot be used, sorted."""
+        return sorted(self._names.difference(self.files))
+
+    @property
+    def coverage(self) -> float:  # type: ignore[override]
+        return 1 - len(self.missing) / len(self._names)
+
+    @cached_property
+    def fingerprint(self) -> str:  # type: ignore[override]
+        parts = [PREPROCESSING, CHOICE, self.settings.model_dump(), self.recipe(), self.missing]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def split(self, name: str) -> Split:
+        used = self._used(name)
+        self.store.ensure(self._files_of([used]))
+        views = {role: self._view(listing) for role, listing in used.items()}
+        groups = {group: views[group] for group in UNKNOWN_GROUPS}
+        return Split(name, views["train"], views["val"], views["test"], groups)
+
+    def need(self, splits: Iterable[str] | None = None) -> Need:
+        """What `prepare` would take on disk."""
+        return self.store.need(self._wanted(splits))
+
+    def prepare(self, unreadable: Choice = "refuse", splits: Sequence[str] | None = None) -> Report:
+        """Decode what the splits use (all of them, if none is named), so that they open at once.
+
+        Args:
+            unreadable: "skip" leaves unreadable images out from now on; others of their class take their places.
+
+        Raises:
+            UserError: the disk is too small, or an image is unreadable and that is refused.
+        """
+        decoded = 0
+        while True:
+            report = self.store.ensure(self._wanted(splits), unreadable)
+            decoded += report.decoded
+            if not report.skipped:
+                return Report(report.images, decoded, report.flagged, self.store.skipped(self._found))
+            for stale in ("files", "missing", "fingerprint"):
+                self.__dict__.pop(stale, None)
+
+    def _wanted(self, splits: Iterable[str] | None) -> Files:
+        return self._files_of(map(self._used, self._all_splits if splits is None else splits))
+
+    def _files_of(self, splits: Iterable[Mapping[str, Listing]]) -> Files:
+        return {name: self.files[name] for split in splits for listing in split.values() for name in listing.names}
+
+    def _used(self, split: str) -> dict[str, Listing]:
+        """The images of a split that are there, no more of a class than the settings want; all roles and groups."""
+        listings = self.listings(split)
+        there = {role: self._there(listing) for role, listing in listings.items()}
+        if "train" in there:
+            self._check_enough(split, listings, there)
+        seen = set(there["train"].sources) if "train" in there else set()
+        used = {role: self._limited(listing, role, seen) for role, listing in there.items()}
+        known = used["test"].classes
+        return {
+            **{role: Listing.empty(known) for role in ROLES},
+            **{group: Listing.empty(()) for group in UNKNOWN_GROUPS},
+            **used,
+        }
+
+    def _there(self, listing: Listing) -> Listing:
+        files = self.files
+        return listing.take(np.flatnonzero([name in files for name in listing.names]))
+
+    def _check_enough(self, split: str, listings: Mapping[str, Listing], there: Mapping[str, Listing]) -> None:
+        """Training needs every known class; the measures need some image of validation and test.
+
+        Raises:
+            UserError: one of them lacks.
+        """
+        for role in ROLES:
+            needed = set(range(len(listings[role].classes))) if role == "train" else set()
+            lacking = sorted(needed.difference(there[role].labels.tolist()))
+            if not lacking and len(there[role].names):
+                continue
+            position = int(np.flatnonzero(listings[role].labels == lacking[0])[0]) if lacking else 0
+            what = f"class '{listings[role].classes[lacking[0]]}'" if lacking else "any class"
+            raise UserError(
+                f"{self.name}: {split} has no {role} image of {what} below {self.root}, such as "
+                f"{listings[role].names[position]}; add them or choose another split"
+            )
+
+    def _limited(self, listing: Listing, role: str, seen: set[str]) -> Listing:
+        """No more images of a class than wanted.
+
+        Real test images of sources that training has not seen count as a class of their own, so that a smaller test
+        set keeps the balance of the full one.
+        """
+        limit = self.limits.get(role, self.limits["test"])
+        counted = [
+            (listing.classes[label], role == "test" and label == 0 and source not in seen)
+            for label, source in zip(listing.labels.tolist(), listing.sources, strict=True)
+        ]
+        return listing.take(chosen(listing.names, counted, limit))
+
+    def _view(self, listing: Listing) -> ImageSet:
+        pool, rows = self.store.view(listing.names)
+        ids, sources = (np.array(values, dtype=np.str_) for values in (listing.names, listing.sources))
+        return ImageSet(pool, rows, listing.labels, listing.classes, ids, sources)
+
+
+def percent(share: float) -> str:
+    """A share of a whole, rounded down so that no part is called the whole: 0.9999 is "99.9 %"."""
+    return f"{math.floor(share * 1000) / 10:g} %"

@@ -1,0 +1,149 @@
+"""Which files a description of a user's own images means: folders, patterns, roles."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.core.text import shown
+from datasets.errors import UserError
+from datasets.files.dataset import ROLES
+from datasets.files.present import stay_below
+from datasets.folder.plan import FolderPlan, Places
+from datasets.pixels.decode import FORMATS
+from datasets.seeds import seed_of
+
+STRANGE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are not UTF-8
+
+
+WILDCARD = re.compile(r"[*?\[]")
+
+
+class Image(NamedTuple):
+    """An image that a class uses."""
+
+    name: str  # relative to the root, with "/"
+    origin: str  # class
+    role: str
+    source: str  # the place that named it
+
+
+def images_of(plan: FolderPlan, root: Path) -> list[Image]:
+    """Every image of every class that a split uses, sorted by name.
+
+    Raises:
+        UserError: a class has no place or no image, a place has no image, an image is in two classes or roles, a link
+            leads out of the root, or a name is not Unicode.
+    """
+    places = {**_from_patterns(plan, root), **plan.content.classes}
+    images: dict[str, Image] = {}
+    for origin, line in plan.used.items():
+        if origin not in places:
+            known = ", ".join(sorted(places)[:20]) or "none"
+            raise UserError(f"{line}: class '{origin}' has no place; name one under 'classes' (there are: {known})")
+        for image in _of_class(plan, root, origin, places[origin]):
+            other = images.setdefault(image.name, image)
+            if other != image:
+                raise UserError(
+                    f"{plan.where(origin)}: {shown(image.name)} is {image.role} image of '{image.origin}' and "
+                    f"{other.role} image of '{other.origin}'; let only one of their places hold it"
+                )
+    return sorted(images.values())
+
+
+def _of_class(plan: FolderPlan, root: Path, origin: str, places: Places) -> Iterator[Image]:
+    fixed: set[str] = set()
+    for role in ROLES:
+        for position, place in enumerate(getattr(places, role)):
+            for name in _files(root, place, plan.where(origin, role, position)):
+                fixed.add(name)
+                yield Image(name, origin, role, place)
+    divided: dict[str, str] = {}
+    for position, place in enumerate(places.divide):
+        names = _files(root, place, plan.where(origin, "divide", position))
+        divided |= {name: place for name in names if name not in fixed}
+    # A class that is never trained on has no use for images of training and validation.
+    roles = _divided(plan, divided) if origin in plan.known else dict.fromkeys(divided, "test")
+    for name, place in divided.items():
+        yield Image(name, origin, roles[name], place)
+
+
+def _divided(plan: FolderPlan, place_of: Mapping[str, str]) -> dict[str, str]:
+    """A role for each image by the ratios; what has to stay together gets one role."""
+    together = plan.content.keep_folders_together
+    unit_of = {name: _unit(name, place) if together else name for name, place in place_of.items()}
+    units = sorted(set(unit_of.values()), key=lambda unit: seed_of("role", plan.content.seed, unit))
+    ratios = [getattr(plan.content.ratios, role) for role in ROLES]
+    bounds = [sum(ratios[: position + 1]) / sum(ratios) for position in range(len(ROLES))]
+    ends = [round(bound * len(units)) for bound in bounds]
+    if len(units) >= len(ROLES):  # nobody goes away empty
+        ends[0] = min(max(ends[0], 1), len(units) - 2)
+        ends[1] = min(max(ends[1], ends[0] + 1), len(units) - 1)
+    role_of = {
+        unit: next(role for role, end in zip(ROLES, ends, strict=True) if rank < end) for rank, unit in enumerate(units)
+    }
+    return {name: role_of[unit] for name, unit in unit_of.items()}
+
+
+def _unit(name: str, place: str) -> str:
+    """The sub-folder of its place that an image lies in; an image directly in its place stands for itself."""
+    steps = [step for step in place.split("/") if step not in ("", ".")]
+    if not name.startswith("/".join([*steps, ""])):  # a pattern: what stands before its first wildcard is the place
+        steps = list(takewhile(lambda step: not WILDCARD.search(step), steps))
+    parts = name.split("/")
+    return "/".join(parts[: len(steps) + 1])
+
+
+def _files(root: Path, place: str, where: str) -> list[str]:
+    """The images of one place, sorted names relative to the root."""
+    try:
+        found = _below(root / place, root) if (root / place).is_dir() else list(filter(Path.is_file, root.glob(place)))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{where}: {shown(place)} cannot be searched ({error}); correct it") from None
+    found = [path for path in found if path.suffix.lower() in FORMATS]
+    if not found:
+        kinds = ", ".join(FORMATS)
+        raise UserError(f"{where}: no image at {shown(place)} below {root} ({kinds} are read); correct the place")
+    for path in {path.parent for path in found}.union(filter(Path.is_symlink, found)):
+        stay_below(path, root)
+    names = sorted(path.relative_to(root).as_posix() for path in found)
+    strange = next(filter(STRANGE.search, names), None)
+    if strange is not None:
+        raise UserError(f"{where}: {shown(strange)} has a name that is no text; rename the file")
+    return names
+
+
+def _below(folder: Path, root: Path) -> list[Path]:
+    """All files below a folder; hidden folders are passed over."""
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder):
+        for name in folders:
+            if (Path(here) / name).is_symlink():
+                stay_below(Path(here) / name, root)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(here) / name for name in files if not name.startswith(".")]
+    return found
+
+
+def _from_patterns(plan: FolderPlan, root: Path) -> dict[str, Places]:
+    """Classes from the names of folders; those under `classes` win over them."""
+    places: dict[str, dict[str, list[str]]] = {}
+    for pattern in plan.content.pattern:
+        expression = re.escape(pattern)
+        for holder, group in (("class", "origin"), ("role", "role")):
+            expression = expression.replace(rf"\{{{holder}\}}", f"(?P<{group}>[^/]+)")
+        folders = root.glob(pattern.replace("{class}", "*").replace("{role}", "*"))
+        for folder in sorted(folder.relative_to(root).as_posix() for folder in folders if folder.is_dir()):
+            match = re.fullmatch(expression, folder)
+            if match is None:
+                continue
+            role = match.groupdict().get("role") or "divide"
+            if role not in (*ROLES, "divide"):
+                where = plan.document.where(["pattern"])
+                raise UserError(f"{where}: folder {shown(folder)} is named after no role; name it {', '.join(ROLES)}")
+            places.setdefault(match["origin"], {}).setdefault(role, []).append(folder)
+    return {origin: Places.model_validate(roles) for origin, roles in places.items()}

@@ -1,0 +1,227 @@
+"""Decode once, image by image: one growing file of pixels for a data root and an image size.
+
+Presets, splits and processes ask for different images of the same root, so a root has one store that grows by what
+is asked for and was not there yet; a pool that is made in one go would hold every image once a preset. Two files:
+
+- `<key>.pixels`: rows of S x S x 3 bytes, read through a memory map. A row that the ledger names is never written
+  again, so whoever holds a view keeps its pixels. An image whose file changed (size or time of change) gets a new row.
+- `<key>.ledger`: one JSON line an image, appended after its pixels have reached the disk. A killed process loses the
+  chunks that it was decoding, no others.
+
+Writers hold a lock; readers need none. Deleting the cache folder is always safe.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from filelock import FileLock, Timeout
+from joblib import Parallel, delayed
+
+from datasets.console import errors, progress
+from datasets.errors import UserError
+from datasets.pixels.cache import ENVIRONMENT, cache_folder
+from datasets.pixels.decode import PREPROCESSING, UnreadableImage, decode
+from datasets.pixels.disk import Need, need_for
+from datasets.pixels.ledger import SKIPPED, Entry, Ledger, Stamp, stamp_of
+from datasets.types import Index, Pixels
+
+Files = Mapping[str, str]  # where an image lies, by the name that it is stored under
+Choice = Literal["refuse", "skip"]
+
+CHUNK = 64  # images between two entries into the ledger
+ALONE = 256  # fewer images are decoded sooner than other processes are started
+
+
+class Task(NamedTuple):
+    """An image to decode, and where to put it."""
+
+    name: str
+    path: str
+    row: int
+    stamp: Stamp
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the images that were asked for.
+
+    Attributes:
+        images: how many were asked for.
+        decoded: how many of them were not in the store before.
+        flagged: names of images by what was odd about their files, see datasets/pixels/decode.py.
+        skipped: unreadable images that were left out, with the reason.
+    """
+
+    images: int
+    decoded: int
+    flagged: Mapping[str, Sequence[str]]
+    skipped: Mapping[str, str]
+
+
+class PixelStore:
+    """The decoded images of one data root at one size."""
+
+    def __init__(self, root: Path, side: int) -> None:
+        self.side = side
+        self.folder = cache_folder()
+        digest = hashlib.sha256(f"{PREPROCESSING}\n".encode() + os.fsencode(root.resolve())).hexdigest()
+        self._key = f"images-{side}px-{digest[:16]}"
+        self._ledger = Ledger(self._file("ledger"))
+
+    def need(self, files: Files) -> Need:
+        """The disk space that decoding these images would take now."""
+        return need_for(len(self._tasks(files)), self._row_bytes, self.folder)
+
+    def skipped(self, files: Files) -> dict[str, str]:
+        """Those of the images that the user chose to do without and that have not changed since, with the reason."""
+        known = {name: entry for name, entry in self._entries().items() if entry.row == SKIPPED and name in files}
+        return {name: entry.reason for name, entry in known.items() if stamp_of(files[name]) == entry.stamp}
+
+    def ensure(self, files: Files, unreadable: Choice = "refuse") -> Report:
+        """Decode those of the images that are not in the store.
+
+        Args:
+            files: the images that are wanted.
+            unreadable: "refuse" stores all others, then stops; "skip" remembers them as left out.
+
+        Raises:
+            UserError: the disk is too small, or an image is unreadable and that is refused.
+        """
+        tasks, failed = self._tasks(files), dict[str, str]()
+        if tasks:
+            with self._locked():
+                tasks = self._tasks(files)  # another process may have decoded some meanwhile
+                need_for(len(tasks), self._row_bytes, self.folder).check()
+                failed = self._decode(tasks, unreadable)
+        if failed and unreadable == "refuse":
+            self._refuse(failed, len(files))
+        return self._report(files, len(tasks) - len(failed))
+
+    def view(self, names: Sequence[str]) -> tuple[Pixels, Index]:
+        """All pixels (N, S, S, 3) and the rows of the named images, which must have been ensured."""
+        entries = self._entries()
+        rows = np.array([entries[name].row for name in names], dtype=np.int64)
+        if len(rows) and rows.min() == SKIPPED:
+            raise RuntimeError("a view of an image that was skipped")
+        shape = (self._rows_on_disk(), self.side, self.side, 3)
+        if not shape[0]:
+            return np.zeros(shape, np.uint8), rows
+        return np.memmap(self._file("pixels"), np.uint8, mode="r", shape=shape), rows
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.side * self.side * 3
+
+    def _file(self, suffix: str) -> Path:
+        return self.folder / f"{self._key}.{suffix}"
+
+    def _rows_on_disk(self) -> int:
+        path = self._file("pixels")
+        return path.stat().st_size // self._row_bytes if path.is_file() else 0
+
+    def _entries(self) -> dict[str, Entry]:
+        """What is stored; entries whose pixels somebody deleted do not count."""
+        entries = self._ledger.read()
+        rows = self._rows_on_disk()
+        return {name: entry for name, entry in entries.items() if entry.row < rows}
+
+    def _tasks(self, files: Files) -> list[Task]:
+        """The images that are missing or have changed, with rows behind all that are taken."""
+        entries, tasks = self._entries(), list[Task]()
+        free = max((entry.row for entry in entries.values()), default=-1) + 1
+        for name in sorted(files):  # neighbours on disk are read one after the other
+            entry, stamp = entries.get(name), stamp_of(files[name])
+            if entry is None or entry.stamp != stamp:
+                tasks.append(Task(name, files[name], free + len(tasks), stamp))
+        return tasks
+
+    def _report(self, files: Files, decoded: int) -> Report:
+        flagged: dict[str, list[str]] = {}
+        skipped: dict[str, str] = {}
+        for name, entry in self._entries().items():
+            if name in files:
+                for flag in entry.flags:
+                    flagged.setdefault(flag, []).append(name)
+                if entry.row == SKIPPED:
+                    skipped[name] = entry.reason
+        return Report(len(files), decoded, flagged, skipped)
+
+    def _decode(self, tasks: list[Task], unreadable: Choice) -> dict[str, str]:
+        """Decode into the file of pixels, all cores at work; the reasons of those that could not be."""
+        self._file("pixels").touch()
+        self._ledger.mend()
+        failed: dict[str, str] = {}
+
+        def finished() -> Iterator[str]:
+            chunks = [tasks[first : first + CHUNK] for first in range(0, len(tasks), CHUNK)]
+            work = (delayed(_decode_chunk)(self._file("pixels"), self.side, chunk) for chunk in chunks)
+            jobs = 1 if len(tasks) < ALONE else -1
+            for done in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+                bad = {name: entry.reason for name, entry in done.items() if entry.row == SKIPPED}
+                failed.update(bad)
+                kept = done.items() if unreadable == "skip" else [item for item in done.items() if item[0] not in bad]
+                self._ledger.append(dict(kept))
+                yield from done
+
+        try:
+            for _ in progress(finished(), len(tasks), f"decoding {len(tasks):,} images to {self.side} px"):
+                pass
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(f"{self.folder} is full; free space, or set {ENVIRONMENT} to a larger disk") from None
+        return failed
+
+    def _refuse(self, failed: Mapping[str, str], asked: int) -> None:
+        listed = self._file("unreadable.txt")
+        lines = (f"{name}\t{reason}\n" for name, reason in sorted(failed.items()))
+        listed.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+        name, reason = min(failed.items())
+        raise UserError(
+            f"{len(failed):,} of {asked:,} images cannot be read, such as {name}: {reason}; all are listed in {listed}"
+            "; repair them, or do without: python -m datasets prepare --unreadable skip"
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot create the cache {self.folder} ({error.strerror}); set {ENVIRONMENT}") from None
+        lock = FileLock(self._file("lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            errors.print("waiting for another process, which decodes images of the same data", markup=False)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _decode_chunk(pixels: Path, side: int, tasks: Sequence[Task]) -> dict[str, Entry]:
+    """Decode some images into their rows. Plain writing, for a full disk under a memory map kills the process."""
+    done: dict[str, Entry] = {}
+    with pixels.open("r+b") as file:
+        for task in tasks:
+            try:
+                image = decode(Path(task.path), side)
+            except UnreadableImage as reason:
+                done[task.name] = Entry(SKIPPED, task.stamp, (), str(reason))
+                continue
+            file.seek(task.row * image.pixels.nbytes)
+            file.write(image.pixels.tobytes())
+            done[task.name] = Entry(task.row, task.stamp, image.flags, "")
+        file.flush()
+        os.fsync(file.fileno())
+    return done

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.core.text import did_you_mean
 from datasets.errors import UserError
 from datasets.folder.dataset import Folder
 from datasets.mini.dataset import Mini
@@ -45,6 +45,5 @@ class DataRequest:
             return Osma(self.settings, self.root)
         if self.name.lower().endswith(DESCRIPTIONS):
             return Folder(Path(self.name), self.settings, self.root)
-        near = difflib.get_close_matches(self.name.lower(), NAMES, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(self.name.lower(), NAMES)
         raise UserError(f"unknown data set '{self.name}'{hint}; use {', '.join(NAMES)} or the path of a .yaml file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmark.cells.presets import Overrides, Preset, custom_name, digest_of
+from datasets.core.text import did_you_mean
 from datasets.errors import UserError
+from methods.core.key import row_key
 from methods.core.registry import Choice, Registry
 from methods.core.released import TakesReleased, fingerprints
 from methods.core.settings import RunSettings
@@ -54,7 +55,7 @@ class Cell:
     @property
     def key(self) -> str:
         """`name` or `name@variant`."""
-        return f"{self.method}@{self.variant}" if self.variant else self.method
+        return row_key(self.method, self.variant)
 
     @property
     def path(self) -> Path:
@@ -92,7 +93,7 @@ def choose_methods(registry: Registry, keys: Sequence[str], overrides: Overrides
     owners = ["data", "run", *registry]
     for owner in overrides:
         if owner not in owners:
-            near = "".join(f"; did you mean '{word}'?" for word in difflib.get_close_matches(owner, owners, n=1))
+            near = did_you_mean(owner, owners)
             raise UserError(f"--set {owner}.…: '{owner}' is neither a method, nor 'data', nor 'run'{near}")
     requests = [_request(registry.choose(key), overrides, variant) for key in keys]
     unused = set(overrides) - {"data", "run"} - {request.choice.plugin.name for request in requests}
@@ -121,7 +122,7 @@ class Request:
 
     @property
     def key(self) -> str:
-        return f"{self.choice.plugin.name}@{self.label}" if self.label else self.choice.plugin.name
+        return row_key(self.choice.plugin.name, self.label)
 
     def config(self, preset: str) -> Any:
         """The settings; released weights were made with the published ones, whatever the preset."""

@@ -28,6 +28,7 @@ from datasets.pixels.stream import decoded_blocks
 from datasets.settings import DataSettings
 from datasets.types import UNLABELLED, ImageSet, Pixels
 from methods.core.device import make_deterministic
+from methods.core.key import parse_key
 from methods.core.method import Method
 from methods.core.registry import Registry
 
@@ -125,7 +126,7 @@ def load_attributor(name: CellName, results: Path, device: str, registry: Regist
         UserError: there is no such cell, it is not finished, its model is damaged, or its method judges no single
             images.
     """
-    plugin = registry[name.method.partition("@")[0]]
+    plugin = registry[parse_key(name.method)[0]]
     if not issubclass(plugin, Method):
         raise UserError(f"method '{name.method}' groups whole pools of images and names none; choose another method")
     folder = name.folder(results)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from datasets.core.text import utf8
+from datasets.core.text import did_you_mean, utf8
 from datasets.errors import UserError
 
 LARGEST = 4 << 20  # bytes
@@ -84,8 +83,7 @@ def parsed(model: type[Model], document: Document) -> Model:
             raise UserError(f"{where}: key '{key}' is missing; add it") from None
         if first["type"] == "extra_forbidden":
             known = _fields_beside(model, location)
-            near = difflib.get_close_matches(str(location[-1]), known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(str(location[-1]), known)
             raise UserError(f"{where}: unknown key '{key}'{hint}; keys are {', '.join(known)}") from None
         reason = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{where}: {key}: {reason[:1].lower()}{reason[1:]}; correct it") from None

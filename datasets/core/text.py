@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 from datasets.errors import UserError
@@ -24,3 +26,9 @@ def utf8(content: bytes, path: Path) -> str:
 def shown(text: str) -> str:
     """Text in quotes, control characters made visible, the end of long text cut off."""
     return repr(text if len(text) <= 120 else f"{text[:117]}...")
+
+
+def did_you_mean(word: str, among: Iterable[str]) -> str:
+    """`; did you mean 'pose'?` where a known word is near a misspelt one, else nothing."""
+    near = difflib.get_close_matches(word, list(among), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -18,7 +17,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from datasets.core.text import did_you_mean
 from datasets.errors import UserError
+from methods.core.key import parse_key, row_key
 from methods.core.method import Plugin
 
 ENTRY_POINTS = "osma_bench.methods"
@@ -57,7 +58,7 @@ class Choice:
 
     @property
     def key(self) -> str:
-        return f"{self.plugin.name}@{self.variant}" if self.variant else self.plugin.name
+        return row_key(self.plugin.name, self.variant)
 
     def config(self, preset: str, overrides: Mapping[str, Any] | None = None) -> Any:
         """The settings: defaults, then preset, then variant, then overrides.
@@ -81,7 +82,7 @@ def validated(settings: type[BaseModel], values: Mapping[str, Any], owner: str) 
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             fields = settings.model_fields
-            hint = _suggest(key, fields)
+            hint = did_you_mean(key, fields)
             raise UserError(f"{owner} has no setting '{key}'{hint}; it has {', '.join(fields)}") from None
         raise UserError(f"setting {owner}.{key}={first['input']!r} is refused: {first['msg'].lower()}") from None
 
@@ -99,7 +100,9 @@ class Registry(Mapping[str, type[Plugin]]):
         if name in self.broken:
             broken = self.broken[name]
             raise UserError(f"method '{name}' could not be imported from {broken.path}: {broken.reason}")
-        raise UserError(f"unknown method '{name}'{_suggest(name, self)}  (all {len(self)}: python run_all.py --list)")
+        raise UserError(
+            f"unknown method '{name}'{did_you_mean(name, self)}  (all {len(self)}: python run_all.py --list)"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._plugins)
@@ -116,28 +119,23 @@ class Registry(Mapping[str, type[Plugin]]):
         Raises:
             UserError: no such method or variant.
         """
-        name, _, variant = key.partition("@")
+        name, variant = parse_key(key)
         plugin = self[name]
         if variant and variant not in plugin.VARIANTS:
-            known, hint = ", ".join(plugin.VARIANTS) or "none", _suggest(variant, plugin.VARIANTS)
+            known, hint = ", ".join(plugin.VARIANTS) or "none", did_you_mean(variant, plugin.VARIANTS)
             raise UserError(f"method '{name}' has no variant '{variant}'{hint}; it has {known}")
-        return Choice(plugin, variant or None)
+        return Choice(plugin, variant)
 
     @property
     def rows(self) -> list[str]:
         """Keys of a comparison of everything: every method, then the variants that stand beside it."""
         plugins = self._plugins.items()
-        return [key for name, plugin in plugins for key in (name, *(f"{name}@{word}" for word in plugin.STANDING))]
+        return [key for name, plugin in plugins for key in (name, *(row_key(name, word) for word in plugin.STANDING))]
 
     @cached_property
     def ablations(self) -> dict[str, tuple[str, ...]]:
         """Every declared study by name."""
         return {name: rows for plugin in self._plugins.values() for name, rows in plugin.ABLATIONS.items()}
-
-
-def _suggest(word: str, among: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(word, among, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def load_registry() -> Registry:

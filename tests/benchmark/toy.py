@@ -103,7 +103,7 @@ def stub_plugins(patch: pytest.MonkeyPatch) -> Registry:
     """A registry of the plugins beside this file and none of the repository's."""
     patch.setattr(registry_module, "METHODS_FOLDER", PLUGINS / "none")
     patch.setenv(registry_module.FOLDERS_VARIABLE, str(PLUGINS))
-    return registry_module.discover()
+    return registry_module.load_registry()
 
 
 def execution(results: Path, jobs: int = 1, **options: Any) -> Execution:

@@ -12,8 +12,8 @@ from datasets.folder.dataset import Folder
 from datasets.mini.dataset import Mini
 from datasets.osma.dataset import Osma
 from datasets.settings import DataSettings
+from tests.datasets.folder.test_dataset import SMALL
 from tests.datasets.osma_tree import build
-from tests.datasets.test_folder import SMALL
 
 SETTINGS = DataSettings(image_size=64)
 

@@ -8,8 +8,8 @@ import pytest
 
 from benchmark.boards.discovery_table import discovery_sections, rules
 from benchmark.boards.leaderboard import Board, render
+from tests.benchmark.boards.test_leaderboard import table
 from tests.benchmark.rows import entry, figures
-from tests.benchmark.test_leaderboard import table
 
 
 def clustering(k, purity=0.5, ari=0.4, seed=0, classes=8, **others):

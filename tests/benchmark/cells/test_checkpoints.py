@@ -81,7 +81,7 @@ def registry(tmp_path, monkeypatch):
     (folder / "given.py").write_text(PLUGIN)
     monkeypatch.setattr(registry_module, "METHODS_FOLDER", folder / "none")
     monkeypatch.setenv(registry_module.FOLDERS_VARIABLE, f"{PLUGINS}:{folder}")
-    return registry_module.discover()
+    return registry_module.load_registry()
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from benchmark.evaluation.pools import in_pool, pool_order, true_classes
 from benchmark.evaluation.predictions import Predictions
 from benchmark.evaluation.verify import verify_cell
 from benchmark.running.runner import run_plan
-from tests.benchmark.test_discovery import with_discoverers
-from tests.benchmark.test_leaderboard import table
+from tests.benchmark.boards.test_leaderboard import table
+from tests.benchmark.evaluation.test_discovery import with_discoverers
 from tests.benchmark.toy import ToyRequest, execution, planned, refused
 
 QUICK = ClusterPlan(seeds=(0,), n_init=2)

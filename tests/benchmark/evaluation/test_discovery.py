@@ -25,7 +25,7 @@ DISCOVERERS = PLUGINS.parent / "discoverers"
 def with_discoverers(patch):
     patch.setattr(registry_module, "METHODS_FOLDER", PLUGINS / "none")
     patch.setenv(registry_module.FOLDERS_VARIABLE, os.pathsep.join(map(str, (PLUGINS, DISCOVERERS))))
-    return registry_module.discover()
+    return registry_module.load_registry()
 
 
 @pytest.fixture

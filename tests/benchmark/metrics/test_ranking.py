@@ -20,8 +20,8 @@ from benchmark.commands.main import main
 from benchmark.commands.options import CHECKOUT
 from benchmark.metrics.ranking import compare, interval, p_value, resamples, tau_b
 from methods.core.registry import load_registry
+from tests.benchmark.boards.test_discovery_table import clustering, discovery, ordinary
 from tests.benchmark.rows import SPLITS, entry, figures, row_cell, store_row
-from tests.benchmark.test_discovery_table import clustering, discovery, ordinary
 from tests.benchmark.toy import refused
 
 

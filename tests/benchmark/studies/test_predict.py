@@ -168,7 +168,7 @@ def test_a_table_appears_whole_or_not_at_all(images, tmp_path, results, monkeypa
 def test_a_network_gives_exactly_what_its_cell_stored(images, tmp_path, monkeypatch):
     monkeypatch.setattr(registry_module, "METHODS_FOLDER", Path(registry_module.__file__).parents[1])
     monkeypatch.setenv(registry_module.FOLDERS_VARIABLE, "")
-    cell = planned(registry_module.discover(), "base", splits=("split1",))[0]
+    cell = planned(registry_module.load_registry(), "base", splits=("split1",))[0]
     outcome = execute(Job(cell, toy_request(), tmp_path / "results", "cpu"))
     assert outcome.status == "done", outcome.reason
     call(images, tmp_path / "out.csv", tmp_path / "results", "--method", "base")
@@ -254,7 +254,7 @@ def test_weights_for_images_of_another_size_are_refused(images, tmp_path, monkey
     monkeypatch.setattr(registry_module, "METHODS_FOLDER", Path(registry_module.__file__).parents[1])
     monkeypatch.setenv(registry_module.FOLDERS_VARIABLE, "")
     changes = {"run": {"max_steps": 1}}
-    cell = planned(registry_module.discover(), "base", splits=("split1",), overrides=changes, variant="one")[0]
+    cell = planned(registry_module.load_registry(), "base", splits=("split1",), overrides=changes, variant="one")[0]
     assert execute(Job(cell, toy_request(), tmp_path / "results", "cpu")).status == "done"
     facts = Store(tmp_path / "results").folder(cell) / "model" / "method.json"
     facts.write_text(facts.read_text().replace('"image_size": 32', '"image_size": 64'))

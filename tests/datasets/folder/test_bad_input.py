@@ -20,7 +20,7 @@ from datasets.osma.dataset import Osma
 from datasets.settings import DataSettings
 from tests.datasets.osma_tree import Tree, build
 from tests.datasets.own_images import DESCRIPTION
-from tests.datasets.test_decode import raw_png
+from tests.datasets.pixels.test_decode import raw_png
 
 Screen = pytest.CaptureFixture[str]
 

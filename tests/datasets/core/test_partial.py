@@ -1,0 +1,49 @@
+"""Files and folders appear whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets.core.partial import partial_of, whole_file, whole_folder
+
+
+def test_a_file_appears_under_its_name_when_the_block_ends(tmp_path: Path) -> None:
+    place = tmp_path / "numbers.csv"
+    with whole_file(place) as unfinished:
+        unfinished.write_text("1,2\n")
+        assert not place.exists()
+    assert place.read_text() == "1,2\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["numbers.csv"]
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "numbers.csv"
+    place.write_text("old")
+    with pytest.raises(UnicodeEncodeError), whole_file(place) as unfinished:
+        unfinished.write_text("½", encoding="ascii")
+    assert place.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["numbers.csv"]
+
+
+def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    place = tmp_path / "cell"
+    place.mkdir()
+    (place / "old").touch()
+    with whole_folder(place) as unfinished:
+        (unfinished / "new").write_text("x")
+    assert [path.name for path in place.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["cell"]
+
+
+def test_a_folder_that_fails_leaves_the_old_one_and_forgets_what_a_killed_process_left(tmp_path: Path) -> None:
+    place = tmp_path / "cell"
+    place.mkdir()
+    (place / "old").touch()
+    partial_of(place).mkdir()
+    (partial_of(place) / "left over").touch()
+    with pytest.raises(FileNotFoundError), whole_folder(place) as unfinished:
+        (unfinished / "left over").unlink()
+    assert [path.name for path in place.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["cell"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from benchmark.commands.run import console_main
+from benchmark.commands.run_all import console_main
 
 if __name__ == "__main__":
     sys.exit(console_main())

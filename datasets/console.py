@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -17,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Table
+from tabulate import tabulate
 
 from datasets.errors import UserError
 
@@ -74,3 +78,29 @@ def exit_status(main: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+
+
+def show_markdown(text: str) -> None:
+    """A Markdown page, rendered for the terminal or as it is where there is none."""
+    console.print(Markdown(text) if console.is_terminal else text, markup=False)
+
+
+def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A small table; where there is no terminal, one line per row, as wide as it needs."""
+    if not console.is_terminal:
+        say(f"{title}\n{tabulate(rows, headers, tablefmt='plain', disable_numparse=True)}\n")
+        return
+    table = Table(*headers, title=title, title_justify="left", box=None)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def say(text: str) -> None:
+    """One line on standard output."""
+    console.print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    errors.print(f"warning: {text}", markup=False)

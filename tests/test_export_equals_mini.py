@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from benchmark.commands.main import main as benchmark_main
-from benchmark.commands.run import main
+from benchmark.commands.run_all import main
 from datasets.commands.main import main as datasets_main
 from datasets.pixels.cache import ENVIRONMENT
 

@@ -1,4 +1,4 @@
-"""The picture of AUC over rounds of training."""
+"""The picture of AUC over the epochs of a training."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from benchmark.boards.figures import MARKERS, PALETTE
 
 
 def draw_curves(frame: pd.DataFrame, title: str, path: Path) -> Path:
-    """One line a method: AUC of all unknown images against the round."""
+    """One line for every method: AUC of all unknown images against the epoch."""
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.subplots()
     for position, (name, line) in enumerate(mean_curves(frame).iterrows()):
         colour, marker = PALETTE[position % len(PALETTE)], MARKERS[position // len(PALETTE) % len(MARKERS)]
         axes.plot(line.index, 100 * line, color=colour, marker=marker, markersize=4, label=str(name))
-    axes.set(xlabel="round", ylabel="AUC, known against all unknown (%)", title=title)
+    axes.set(xlabel="epoch", ylabel="AUC, known against all unknown (%)", title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="0.92")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize="small")

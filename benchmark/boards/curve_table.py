@@ -1,54 +1,65 @@
-"""AUC over rounds of training as frame and table, from the curves that cells keep."""
+"""AUC over the epochs of a training as frame and table, from the curves that cells keep."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from benchmark.boards.rows import Entry
-from benchmark.boards.tables import markdown
+from benchmark.boards.tables import MISSING, markdown
+from benchmark.evaluation.figures import GROUPS, Epoch, Evaluation
+from benchmark.evaluation.parts import ALL
 
-SHOWN = 10  # columns of the table, spread over the rounds
-FIGURES = ("accuracy", "auc_seed", "auc_arch", "auc_dataset", "auc_all")
-TITLE = "AUC of all unknown test images over rounds of training (watched, never used to choose)"
+SHOWN = 10  # columns of the table, spread over the epochs
+FIGURES = ("accuracy", *(f"auc_unseen_{group}" for group in GROUPS))
+AUC = f"auc_unseen_{ALL}"
+TITLE = "AUC of all unknown test images over epochs of training (watched, never used to choose)"
 
 
 def curves_frame(entries: Sequence[Entry]) -> pd.DataFrame:
-    """One line a cell and round of its last stage; `round` counts from 1. Empty where no cell has a curve."""
-    rows = [
-        {
-            "method": entry.key, "title": entry.title, "split": entry.record.cell.split,
-            "seed": entry.record.cell.seed, "stage": row["stage"], "round": int(row["epoch"]) + 1,
-            **{name: row[name] for name in FIGURES},
-        }
-        for entry in entries
-        if entry.evaluation is not None and entry.evaluation.get("curve")
-        for row in entry.evaluation["curve"]
-        if row["stage"] == entry.evaluation["curve"][-1]["stage"]
-    ]  # fmt: skip
-    return pd.DataFrame(rows).astype(dict.fromkeys(FIGURES, float)) if rows else pd.DataFrame()
+    """One line for every cell and epoch of its last stage; `epoch` counts from 1. Empty where no cell has a curve."""
+    lines = [(entry, epoch) for entry in entries for epoch in _last_stage(entry)]
+    if not lines:
+        return pd.DataFrame()
+    cells = [entry.record.cell for entry, _ in lines]
+    facts = {
+        "method": [entry.key for entry, _ in lines],
+        "title": [entry.title for entry, _ in lines],
+        "split": [cell.split for cell in cells],
+        "seed": [cell.seed for cell in cells],
+        "stage": [epoch.stage for _, epoch in lines],
+        "epoch": [epoch.epoch + 1 for _, epoch in lines],
+        "accuracy": [epoch.accuracy for _, epoch in lines],
+    }
+    areas = {f"auc_unseen_{group}": [epoch.auc.get(group, np.nan) for _, epoch in lines] for group in GROUPS}
+    return pd.DataFrame(facts | areas)
+
+
+def _last_stage(entry: Entry) -> Iterator[Epoch]:
+    epochs = entry.evaluation.epochs if isinstance(entry.evaluation, Evaluation) else ()
+    return (epoch for epoch in epochs if epoch.stage == epochs[-1].stage)
 
 
 def mean_curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """(methods, rounds): AUC of all unknown images, mean over seeds, then over splits."""
-    by_split = frame.groupby(["title", "round", "split"], sort=False)["auc_all"].mean()
-    return by_split.groupby(["title", "round"], sort=False).mean().unstack("round").sort_index(axis=1)
+    """(methods, epochs): AUC of all unknown images, mean over seeds, then over splits."""
+    by_split = frame.groupby(["title", "epoch", "split"], sort=False)[AUC].mean()
+    return by_split.groupby(["title", "epoch"], sort=False).mean().unstack("epoch").sort_index(axis=1)
 
 
 def curve_table(frame: pd.DataFrame) -> str:
-    """One row a method, its best round beside some of the rounds; per cent."""
+    """One row for every method, its best epoch beside some of the epochs; per cent."""
     means = mean_curves(frame)
-    rounds = means.columns.to_numpy()
-    shown = rounds[np.unique(np.linspace(0, len(rounds) - 1, min(SHOWN, len(rounds))).round().astype(int))]
+    epochs = means.columns.to_numpy()
+    shown = epochs[np.unique(np.linspace(0, len(epochs) - 1, min(SHOWN, len(epochs))).round().astype(int))]
     rows = [
         [title, *(_per_cent(line[number]) for number in shown), f"{_per_cent(line.max())} ({line.idxmax()})"]
         for title, line in means.iterrows()
     ]
-    headers = ["Method", *(f"round {number}" for number in shown), "highest (round)"]
+    headers = ["Method", *(f"epoch {number}" for number in shown), "highest (epoch)"]
     return markdown(rows, headers)
 
 
 def _per_cent(value: float) -> str:
-    return "n/a" if np.isnan(value) else f"{100 * value:.2f}"
+    return MISSING if np.isnan(value) else f"{100 * value:.2f}"

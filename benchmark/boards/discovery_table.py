@@ -1,19 +1,26 @@
-"""The discovery table: how well groups of known and unknown images agree with the true models."""
+"""The discovery table: how well clusters of known and unknown images agree with the true models."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from benchmark.boards.published import PublishedRow
 from benchmark.boards.rows import Entry
 from benchmark.boards.tables import MISSING, markdown, percent, splits_done
-from benchmark.evaluation.pools import ALL, POOLS
+from benchmark.evaluation.figures import Clusters, DiscoveryEvaluation, Evaluation, FoundClusters, KMeansClusters
+from benchmark.evaluation.parts import ALL, POOLS
+from benchmark.metrics.clustering import CLUSTER_METRICS
 
-FIGURES = ("purity", "nmi", "ari")
-HEADERS = ("Method", "Learns from", "Number of groups", "k", "Purity ↑", "NMI ↑", "ARI ↑")
+TABLE = "discovery"  # the leaderboard table of methods that group a pool
+FIGURES = tuple(CLUSTER_METRICS)
+HEADERS = (
+    "Method", "Learns from", "Number of groups", "k", *(metric.heading for metric in CLUSTER_METRICS.values()),
+)  # fmt: skip
 TRANSDUCTIVE, INDUCTIVE = "labelled + unlabelled pool", "labelled only"
 OWN, TRUE_NUMBER = "its own", "of classes"
 NORMALISATIONS = {
@@ -21,58 +28,89 @@ NORMALISATIONS = {
 }  # fmt: skip
 POOL_TITLES = {ALL: "all test images", **{pool: f"{pool} test images" for pool in POOLS if pool != ALL}}
 
-Numbers = Mapping[tuple[str, int, str], Mapping[str, int]]  # split, seed, pool -> title -> groups found
-Row = dict[str, Any]
+Numbers = Mapping[tuple[str, int, str], Mapping[str, int]]  # split, seed, pool -> title -> clusters found
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clustering of one cell as the table sees it; a cell that is not done has no figures.
+
+    Attributes:
+        title, key, origin, status, split, seed: of the cell.
+        learns: which images the method learns from.
+        rule: who asked for so many clusters; `k` is their number.
+        start: seed of k-means.
+        pool, of, normalisation, coverage: what was clustered.
+        purity, nmi, ari: fractions.
+    """
+
+    title: str
+    key: str
+    origin: str
+    status: str
+    split: str
+    seed: int
+    learns: str
+    rule: str
+    k: int | None = None
+    start: int = 0
+    pool: str = ALL
+    of: str = "all"
+    normalisation: str = ""
+    coverage: float | None = 1.0
+    purity: float | None = None
+    nmi: float | None = None
+    ari: float | None = None
 
 
 def discovery_sections(
-    entries: Sequence[Entry], splits: int, published: Sequence[Mapping[str, Any]] = ()
+    entries: Sequence[Entry], splits: int, published: Sequence[PublishedRow] = ()
 ) -> Iterator[tuple[str, str]]:
     """Titles and tables: all test images first, then whatever else was computed.
 
-    Purity grows with the number of groups, so every row shows it, and rows of one rule stand together.
+    Purity grows with the number of clusters, so every row shows it, and rows of one rule stand together.
 
     Args:
         entries: cells of one protocol.
         splits: how many a complete row has.
-        published: rows to show beside the first table, in per cent.
+        published: rows to show in the first table, in per cent.
     """
     own, clustered = own_rows(entries), clustered_rows(entries)
     for pool in POOLS:
-        found = [row for row in own if (row["pool"], row["of"]) == (pool, "all")]
+        found = [row for row in own if (row.pool, row.of) == (pool, "all")]
         for normalisation, how in NORMALISATIONS.items():
-            rows = [row for row in clustered if (row["pool"], row["normalisation"]) == (pool, normalisation)]
+            rows = [row for row in clustered if (row.pool, row.normalisation) == (pool, normalisation)]
             is_first = (pool, normalisation) == (ALL, "none")
             if rows or (is_first and found):
-                beside = published if is_first else ()
-                yield f"Discovery: {POOL_TITLES[pool]}{how}", table([*found, *rows], splits, beside)
-    discovered = [row for row in own if (row["pool"], row["of"]) == (ALL, "discovered")]
+                title = f"Discovery: {POOL_TITLES[pool]}{how}"
+                yield title, table([*found, *rows], splits, published if is_first else ())
+    discovered = [row for row in own if (row.pool, row.of) == (ALL, "discovered")]
     if discovered:
         yield "Discovery: without images that were only put to the nearest group", table(discovered, splits)
 
 
 def own_rows(entries: Sequence[Entry]) -> list[Row]:
-    """One row a discovery cell and set of images; cells that are not done have one without figures."""
-    return [
-        _row(entry, values, TRANSDUCTIVE, OWN, values["groups"])
-        for entry in entries
-        if entry.record.kind == "discovery"
-        for values in (entry.evaluation or {"clusterings": [_NOTHING]}).get("clusterings", ())
-    ]
+    """One row for every discovery cell and set of images; cells that are not done have one without figures."""
+    return [row for entry in entries if TABLE in entry.tables for row in _own(entry)]
 
 
-_NOTHING: Row = {"pool": ALL, "of": "all", "groups": None, **dict.fromkeys(FIGURES)}
+def _own(entry: Entry) -> Iterator[Row]:
+    if not isinstance(entry.evaluation, DiscoveryEvaluation):
+        yield _row(entry, None, TRANSDUCTIVE, OWN)
+        return
+    for clusters in entry.evaluation.clusterings:
+        yield _row(entry, clusters, TRANSDUCTIVE, OWN)
 
 
 def clustered_rows(entries: Sequence[Entry]) -> list[Row]:
-    """One row a cell, clustering and rule that asks for its number of groups."""
+    """One row for every cell, clustering and rule that asks for its number of clusters."""
     found = numbers_found(entries)
     return [
-        _row(entry, values, INDUCTIVE, rule, values["k"])
+        _row(entry, clusters, INDUCTIVE, rule)
         for entry in entries
-        if entry.record.kind != "discovery" and entry.evaluation is not None
-        for values in entry.evaluation.get("clusterings", ())
-        for rule in rules(values, found.get((*_place(entry), values["pool"]), {}))
+        if isinstance(entry.evaluation, Evaluation)
+        for clusters in entry.evaluation.clusterings
+        for rule in rules(clusters, found.get((*_place(entry), clusters.pool), {}))
     ]
 
 
@@ -81,40 +119,44 @@ def _place(entry: Entry) -> tuple[str, int]:
 
 
 def numbers_found(entries: Sequence[Entry]) -> Numbers:
-    """How many groups every discovery method has on a split and seed, by pool."""
+    """How many clusters every discovery method has on a split and seed, by pool."""
     numbers: dict[tuple[str, int, str], dict[str, int]] = {}
     for entry in entries:
-        if entry.record.kind == "discovery" and entry.evaluation is not None:
-            for values in entry.evaluation.get("clusterings", ()):
-                if values["of"] == "all":
-                    numbers.setdefault((*_place(entry), values["pool"]), {})[entry.title] = values["groups"]
+        if isinstance(entry.evaluation, DiscoveryEvaluation):
+            for clusters in entry.evaluation.clusterings:
+                if clusters.of == "all":
+                    numbers.setdefault((*_place(entry), clusters.pool), {})[entry.title] = clusters.clusters
     return numbers
 
 
-def rules(values: Mapping[str, Any], found: Mapping[str, int]) -> list[str]:
-    """Who asks for this number of groups: discovery methods, the true classes, or somebody by hand."""
-    named = [f"of {title}" for title, groups in found.items() if groups == values["k"]]
-    named += [TRUE_NUMBER] if values["k"] == values["classes"] else []
-    return named or [f"fixed {values['k']}"]
+def rules(clusters: KMeansClusters, found: Mapping[str, int]) -> list[str]:
+    """Who asks for this number of clusters: discovery methods, the true classes, or somebody by hand."""
+    named = [f"of {title}" for title, number in found.items() if number == clusters.k]
+    named += [TRUE_NUMBER] if clusters.k == clusters.classes else []
+    return named or [f"fixed {clusters.k}"]
 
 
-def _row(entry: Entry, values: Mapping[str, Any], learns: str, rule: str, k: int | None) -> Row:
+def _row(entry: Entry, clusters: Clusters | None, learns: str, rule: str) -> Row:
     cell = entry.record.cell
-    return {
-        "title": entry.title, "key": entry.key, "learns": learns, "rule": rule, "split": cell.split, "seed": cell.seed,
-        "start": values.get("seed", 0), "k": k, "pool": values["pool"], "of": values["of"], "origin": entry.origin,
-        "normalisation": values.get("normalisation", ""), "status": entry.record.status,
-        **{name: values[name] for name in FIGURES}, "coverage": values.get("coverage", 1.0),
-    }  # fmt: skip
+    row = Row(entry.title, entry.key, entry.origin, entry.record.status, cell.split, cell.seed, learns, rule)
+    if clusters is None:
+        return row
+    purity, nmi, ari = (clusters.figures.get(name) for name in FIGURES)
+    row = replace(row, k=clusters.clusters, pool=clusters.pool, purity=purity, nmi=nmi, ari=ari)
+    if isinstance(clusters, KMeansClusters):
+        return replace(row, k=clusters.k, start=clusters.seed, normalisation=clusters.normalisation)
+    if isinstance(clusters, FoundClusters):
+        return replace(row, of=clusters.of, coverage=clusters.coverage)
+    return row
 
 
-def table(rows: Sequence[Row], splits: int, published: Sequence[Mapping[str, Any]] = ()) -> str:
+def table(rows: Sequence[Row], splits: int, published: Sequence[PublishedRow] = ()) -> str:
     """Markdown: mean over k-means seeds and seeds of a split, then mean ± deviation over splits.
 
     Rows of one rule stand together, the discovery method's own first, the best ARI last, which unlike
-    the other two does not drift with the number of groups.
+    the other two does not drift with the number of clusters.
     """
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame([asdict(row) for row in rows])
     lines = [_line(group) for _, group in frame.groupby(["rule", "key"], sort=False)]
     lines.sort(key=lambda line: (line["rule"] != OWN, line["rule"] == TRUE_NUMBER, line["rule"], line["ari_mean"]))
     shown = [
@@ -125,10 +167,10 @@ def table(rows: Sequence[Row], splits: int, published: Sequence[Mapping[str, Any
         ]
         for line in lines
     ]
-    for entry in published:
-        figures = [f"{entry[figure]:.2f}" if figure in entry else MISSING for figure in FIGURES]
-        number = str(entry.get("k", MISSING))
-        shown.append([entry["title"], MISSING, MISSING, number, *figures, MISSING, MISSING, MISSING, "published"])
+    for row in published:
+        figures = [row.text(figure, MISSING) for figure in FIGURES]
+        number = MISSING if row.k is None else str(row.k)
+        shown.append([row.title, MISSING, MISSING, number, *figures, MISSING, MISSING, MISSING, "published"])
     headers = [*HEADERS, "k-means sd of ARI", "Images", "Splits", "From"]
     return markdown(shown, headers)
 
@@ -147,7 +189,7 @@ def _line(group: pd.DataFrame) -> pd.Series[Any]:
         "splits": done["split"].nunique(),
         **{status: int(cells.get(status, 0)) for status in ("failed", "skipped")},
         **{f"{name}_mean": means[name].mean() for name in FIGURES},
-        **{f"{name}_sd": means[name].std(ddof=1) for name in FIGURES},
+        **{f"{name}_sd_splits": means[name].std(ddof=1) for name in FIGURES},
     }
     return pd.Series(line)
 

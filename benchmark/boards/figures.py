@@ -12,9 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from benchmark.boards.columns import ACCURACY, BY_GROUP
 from benchmark.boards.label_places import places
 from benchmark.boards.leaderboard import Board
 from benchmark.boards.rows import cells_frame, summary
+from benchmark.evaluation.parts import ALL
 
 CHANCE = 50.0
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito, 2008
@@ -23,12 +25,12 @@ CROWD = 8  # rows; fewer need no enlarged panel
 OUTER_FENCE = 3.0  # interquartile ranges; Tukey, Exploratory Data Analysis, 1977
 NUMBER_SIZE = (11.0, 9.0)  # of two digits, in typographic points
 INCH = 72.0  # typographic points
-AXES = ["accuracy", "auc_all"]
+AXES = [ACCURACY.key, BY_GROUP["auc", ALL].key]
 _HALO = [withStroke(linewidth=2, foreground="white")]  # keeps numbers readable on bars
 
 
 def accuracy_against_auc(board: Board, path: Path) -> Path:
-    """One numbered point a method: closed-set accuracy against AUC on all unknown images, with deviations over splits.
+    """Closed-set accuracy against AUC on all unknown images: one numbered point for every method, with its deviations.
 
     Where some rows lie far off, a second panel enlarges the others.
 
@@ -42,8 +44,11 @@ def accuracy_against_auc(board: Board, path: Path) -> Path:
 
 def draw(sums: pd.DataFrame, title: str) -> Figure:
     """That picture of the rows of a summary that have both figures."""
-    sums = sums[sums["auc_all_mean"].notna()].sort_values("auc_all_mean", ascending=False)
-    middles, spreads = (100 * sums[[f"{name}_{what}" for name in AXES]].to_numpy(float) for what in ("mean", "sd"))
+    auc = f"{AXES[1]}_mean"
+    sums = sums[sums[auc].notna()].sort_values(auc, ascending=False)
+    middles, spreads = (
+        100 * sums[[f"{name}_{what}" for name in AXES]].to_numpy(float) for what in ("mean", "sd_splits")
+    )
     far = far_off(middles)
     figure = Figure(figsize=(11.0, 5.0) if far.any() else (8.5, 5.4), layout="constrained")
     panels = list(figure.subplots(1, 1 + int(far.any()), squeeze=False)[0])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
 
 from benchmark.boards.curve_table import TITLE as CURVES
 from benchmark.boards.curve_table import curve_table, curves_frame
+from benchmark.boards.discovery_table import TABLE as DISCOVERY
 from benchmark.boards.discovery_table import discovery_sections
+from benchmark.boards.published import Tables, published_tables
 from benchmark.boards.rows import (
     COMMITTED,
     LOCAL,
@@ -25,13 +25,14 @@ from benchmark.boards.rows import (
     summary,
 )
 from benchmark.boards.tables import ablation_table, cost_table, decision_table, open_set_table
-from benchmark.cells.store import write_json
-from methods.core.registry import Registry
+from benchmark.cells.files import write_json
+from benchmark.cells.path import board_name, committed_root, local_root
+from benchmark.cells.record import DataFacts
+from datasets.core.partial import whole_file
 
-CELLS = "cells"
-PUBLISHED = "published.yaml"
-TABLE_TITLES = {"attribution": "Attribution", "open-set": "Open-set recognition", "discovery": "Discovery"}
-TABLE_OF_KIND = {"attribution": "attribution", "osr": "open-set", "discovery": "discovery"}
+TABLE_TITLES = {"attribution": "Attribution", "open-set": "Open-set recognition", DISCOVERY: "Discovery"}
+
+Ablations = Mapping[str, tuple[str, ...]]  # rows of every declared study, by its name
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Board:
 
     @property
     def chapters(self) -> list[Board]:
-        """One board a protocol, the one with the latest cell first."""
+        """One board for every protocol, the one with the latest cell first."""
         latest = {entry.protocol: entry.finished for entry in sorted(self.entries, key=lambda entry: entry.finished)}
         order = sorted(latest, key=lambda protocol: latest[protocol], reverse=True)
         return [Board(self.name, [e for e in self.entries if e.protocol == protocol]) for protocol in order]
@@ -53,43 +54,60 @@ class Board:
         """Keys of the rows by table, the usual tables first."""
         shown: dict[str, list[str]] = {name: [] for name in TABLE_TITLES}
         for entry in self.entries:
-            for table in entry.record.tables or (TABLE_OF_KIND[entry.record.kind],):
+            for table in entry.tables:
                 keys = shown.setdefault(table, [])
                 keys += [entry.key] if entry.key not in keys else []
         return {table: keys for table, keys in shown.items() if keys}
 
     @property
-    def data(self) -> Mapping[str, Any]:
-        """What finished cells say of the data; empty if there are none."""
-        return next((entry.record.data for entry in self.entries if entry.record.data), {})
+    def data(self) -> DataFacts | None:
+        """What finished cells say of the data; None if there are none."""
+        return next((entry.record.data for entry in self.entries if entry.record.data), None)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits of a complete row."""
+        own = dict.fromkeys(entry.record.cell.split for entry in self.entries)
+        return tuple(own) if self.data is None else self.data.splits
+
+
+def latest_chapter(board: Board) -> Board | None:
+    """The rows of the latest protocol under which a cell has been finished; None if none has."""
+    return next((chapter for chapter in board.chapters if chapter.data is not None), None)
 
 
 def build_board(dataset: str, preset: str, results: Path, leaderboards: Path) -> Board:
     """Committed cells together with those of this machine."""
-    name = f"{dataset}-{preset}"
-    committed = load_entries(leaderboards / name / CELLS, COMMITTED)
-    local = load_entries(results / dataset / preset, LOCAL)
+    name = board_name(dataset, preset)
+    committed = load_entries(committed_root(leaderboards, name), COMMITTED)
+    local = load_entries(local_root(results, dataset, preset), LOCAL)
     return Board(name, comparable(merge(committed, local)))
 
 
-def write_board(board: Board, registry: Registry, leaderboards: Path) -> Path:
-    """Write README.md, cells.csv, summary.csv and board.json into the board's folder.
+def write_board(board: Board, ablations: Ablations, leaderboards: Path) -> Path:
+    """Write README.md, cells.csv, summary.csv and board.json into the board's folder, each whole or not at all.
 
     Returns:
         The Markdown file.
     """
     folder = leaderboards / board.name
     folder.mkdir(parents=True, exist_ok=True)
-    cells_frame(board.entries).to_csv(folder / "cells.csv", index=False)
+    write_csv(folder / "cells.csv", cells_frame(board.entries), index=False)
     sums = pd.concat([_with_protocol(chapter) for chapter in board.chapters])
-    sums.to_csv(folder / "summary.csv")
+    write_csv(folder / "summary.csv", sums)
     curves = curves_frame(board.entries)
     if len(curves):
-        curves.to_csv(folder / "curves.csv", index=False)
+        write_csv(folder / "curves.csv", curves, index=False)
     write_json(folder / "board.json", {"name": board.name, "rows": sums.reset_index().to_dict(orient="records")})
     path = folder / "README.md"
-    path.write_text(render(board, registry, published_rows(leaderboards)), encoding="utf-8")
+    with whole_file(path) as unfinished:
+        unfinished.write_text(render(board, ablations, published_tables(leaderboards)), encoding="utf-8")
     return path
+
+
+def write_csv(path: Path, frame: pd.DataFrame, index: bool = True) -> None:
+    with whole_file(path) as unfinished:
+        frame.to_csv(unfinished, index=index)
 
 
 def _with_protocol(chapter: Board) -> pd.DataFrame:
@@ -97,17 +115,11 @@ def _with_protocol(chapter: Board) -> pd.DataFrame:
     return summary(cells_frame(chapter.entries)).assign(fingerprint=fingerprint, protocol=rules)
 
 
-def published_rows(leaderboards: Path) -> Mapping[str, Any]:
-    """Published figures by data set and table."""
-    path = leaderboards / PUBLISHED
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def render(board: Board, registry: Registry, published: Mapping[str, Any]) -> str:
-    """The Markdown page of a board: one chapter a protocol, in it one section a table."""
+def render(board: Board, ablations: Ablations, published: Mapping[str, Tables]) -> str:
+    """The Markdown page of a board: one chapter for every protocol, in it one section for every table."""
     parts = [f"# Leaderboard {board.name}", "", *_reading_guide()]
     for chapter in board.chapters:
-        parts += _chapter(chapter, registry, published)
+        parts += _chapter(chapter, ablations, published)
     return "\n".join(parts)
 
 
@@ -120,18 +132,17 @@ def _reading_guide() -> list[str]:
     ]
 
 
-def _chapter(board: Board, registry: Registry, published: Mapping[str, Any]) -> list[str]:
+def _chapter(board: Board, ablations: Ablations, published: Mapping[str, Tables]) -> list[str]:
     sums = summary(cells_frame(board.entries))
-    splits = len(board.data.get("splits", {entry.record.cell.split for entry in board.entries}))
-    beside = published.get(board.entries[0].record.cell.dataset, {})
+    splits, tables = len(board.splits), published.get(board.entries[0].record.cell.dataset, {})
     lines = [_facts(board), ""]
     for table, rows in board.tables.items():
-        if table != "discovery":
+        if table != DISCOVERY:
             title = TABLE_TITLES.get(table, table.capitalize())
-            lines += _section(title, open_set_table(sums.loc[rows], splits, beside.get(table, [])))
-    for title, markdown in discovery_sections(board.entries, splits, beside.get("discovery", [])):
+            lines += _section(title, open_set_table(sums.loc[rows], splits, tables.get(table, ())))
+    for title, markdown in discovery_sections(board.entries, splits, tables.get(DISCOVERY, ())):
         lines += _section(title, markdown)
-    for name, keys in registry.ablations.items():
+    for name, keys in ablations.items():
         rows = [key for key in keys if key in sums.index]
         if len(rows) > 1:
             lines += _section(f"Ablation: {name}", ablation_table(sums.loc[rows], splits))
@@ -152,9 +163,9 @@ def _section(title: str, table: str) -> list[str]:
 def _facts(board: Board) -> str:
     """What a table states about itself."""
     cells, data = [entry.record.cell for entry in board.entries], board.data
-    coverage = data.get("coverage", 1.0)
+    title, coverage = (cells[0].dataset, 1.0) if data is None else (data.title, data.coverage)
     facts = {
-        "Data": f"{data.get('title', cells[0].dataset)}{'' if coverage == 1 else f', {coverage:.1%} of its images'}",
+        "Data": f"{title}{'' if coverage == 1 else f', {coverage:.1%} of its images'}",
         "recipe": f"`{cells[0].fingerprint[:12]}`",
         "preset": cells[0].preset,
         "splits": ", ".join(sorted({cell.split for cell in cells})),

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from benchmark.cells.store import EVALUATION, Record, records_below
-from benchmark.evaluation.cell import evaluate_cell, evidence
-from benchmark.evaluation.evaluator import ALL
-from benchmark.metrics import open_set as metrics
-from datasets.errors import UserError
-from datasets.splits import UNKNOWN_GROUPS
+from benchmark.boards.columns import COST_COLUMNS, FIGURES, costs_of, figures_of
+from benchmark.cells.record import Record
+from benchmark.cells.store import records_below
+from benchmark.evaluation.cell import Figures, evaluation_of
+from benchmark.evaluation.figures import Evaluation
 
 COMMITTED, LOCAL = "committed", "this machine"
-COLUMNS = (*UNKNOWN_GROUPS, ALL)
+TABLE_OF_KIND = {"attribution": "attribution", "osr": "open-set", "discovery": "discovery"}
+SUMMED = (*FIGURES, *COST_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Entry:
     """A cell with its evaluation (None unless it is done) and where it was found."""
 
     record: Record
-    evaluation: Mapping[str, Any] | None
+    evaluation: Figures | None
     origin: str
 
     @property
@@ -43,7 +41,12 @@ class Entry:
     @property
     def finished(self) -> str:
         """When, in a form that sorts."""
-        return str(self.record.made_with.get("finished", ""))
+        return self.record.made_with.finished
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The leaderboard tables that show it."""
+        return self.record.tables or (TABLE_OF_KIND[self.record.kind],)
 
     @property
     def title(self) -> str:
@@ -60,24 +63,6 @@ def load_entries(folder: Path, origin: str) -> list[Entry]:
     ]
 
 
-def evaluation_of(folder: Path, record: Record) -> Mapping[str, Any]:
-    """The stored figures; fresh ones where these are missing, unreadable or of other definitions.
-
-    Raises:
-        UserError: the figures are not there and neither are the predictions.
-    """
-    try:
-        stored: dict[str, Any] = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
-        if stored["metric_version"] == metrics.VERSION:
-            return stored
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    source = evidence(record.kind)
-    if not (folder / source).is_file():
-        raise UserError(f"{folder} has lost its {source}; delete the folder to compute the cell again")
-    return evaluate_cell(folder, record.data)
-
-
 def merge(committed: Iterable[Entry], local: Iterable[Entry]) -> list[Entry]:
     """One origin a row: this machine's where it has computed any cell of the row, else the committed ones."""
     local = list(local)
@@ -91,7 +76,7 @@ def comparable(entries: Sequence[Entry]) -> list[Entry]:
     A row whose method has changed shows its new cells alone until the others are computed again.
     """
     latest = {(entry.key, entry.protocol): entry for entry in sorted(entries, key=lambda entry: entry.finished)}
-    splits = {entry.protocol: entry.record.data["splits"] for entry in entries if entry.record.data}
+    splits = {entry.protocol: entry.record.data.splits for entry in entries if entry.record.data}
     return [
         entry
         for entry in entries
@@ -100,72 +85,64 @@ def comparable(entries: Sequence[Entry]) -> list[Entry]:
     ]
 
 
-def cell_values(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of one cell that boards show, as flat names and fractions; what is missing is NaN."""
-    values = {
-        name: evaluation.get(name)
-        for name in ("accuracy", "macro_recall", "accuracy_seen_real", "accuracy_unseen_real", "val_accuracy")
-    }
-    for group in COLUMNS:
-        curve = evaluation["groups"][group]
-        values |= {f"auc_{group}": curve["auc"], f"oscr_{group}": curve["oscr"]}
-        rejected = evaluation["decisions"].get("unknown_rejected", {})
-        values[f"rejected_{group}"] = rejected.get(group)
-    values["known_accepted"] = evaluation["decisions"].get("known_accepted")
-    values["k_plus_1_accuracy"] = evaluation["decisions"].get("k_plus_1_accuracy")
-    return {name: np.nan if value is None else float(value) for name, value in values.items()}
-
-
-_EMPTY: dict[str, Any] = {"groups": {group: {"auc": None, "oscr": None} for group in COLUMNS}, "decisions": {}}
-_COSTS = ("parameters", "train_seconds", "images_per_second", "peak_memory")
-FIGURES = (*cell_values(_EMPTY), *(f"cost_{name}" for name in _COSTS))
-
-
 def cells_frame(entries: Iterable[Entry]) -> pd.DataFrame:
-    """One line a cell: what it is, what became of it, its figures and its cost."""
-    return pd.DataFrame([_line(entry, entry.key, entry.title, entry.evaluation) for entry in entries])
+    """One line for every cell: what it is, what became of it, its figures and its cost; what is missing is NaN."""
+    return _frame([_Line(entry, entry.key, entry.title, figures_of(entry.evaluation)) for entry in entries])
 
 
 def confidences_frame(entries: Iterable[Entry]) -> pd.DataFrame:
-    """The same for the other confidences that methods declare: one line a cell and confidence."""
-    return pd.DataFrame(
+    """The same for the other confidences that methods declare: one line for every cell and confidence."""
+    return _frame(
         [
-            _line(entry, f"{entry.key}/{name}", f"{entry.title}: {name}", {**entry.evaluation, "groups": groups})
+            _Line(entry, f"{entry.key}/{name}", f"{entry.title}: {name}", figures_of(entry.evaluation, curves))
             for entry in entries
-            if entry.evaluation is not None
-            for name, groups in entry.evaluation["variants"].items()
+            if isinstance(entry.evaluation, Evaluation)
+            for name, curves in entry.evaluation.variants.items()
         ]
     )
 
 
-def _line(entry: Entry, key: str, title: str, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
-    cell, record = entry.record.cell, entry.record
-    return {
-        "method": key,
-        "title": title,
-        "split": cell.split,
-        "seed": cell.seed,
-        "status": record.status,
-        "origin": entry.origin,
-        "fingerprint": cell.fingerprint,
-        **{f"cost_{name}": record.cost.get(name, np.nan) for name in _COSTS},
-        **cell_values(_EMPTY if evaluation is None else evaluation),
-    }
+@dataclass(frozen=True)
+class _Line:
+    """A cell under the key and title of its row, with the figures that it has."""
+
+    entry: Entry
+    method: str
+    title: str
+    figures: dict[str, float]
+
+
+def _frame(lines: Sequence[_Line]) -> pd.DataFrame:
+    cells = [line.entry.record.cell for line in lines]
+    facts = pd.DataFrame(
+        {
+            "method": [line.method for line in lines],
+            "title": [line.title for line in lines],
+            "split": [cell.split for cell in cells],
+            "seed": [cell.seed for cell in cells],
+            "status": [line.entry.record.status for line in lines],
+            "origin": [line.entry.origin for line in lines],
+            "fingerprint": [cell.fingerprint for cell in cells],
+        }
+    )
+    costs = pd.DataFrame([costs_of(line.entry.record.cost) for line in lines], columns=list(COST_COLUMNS))
+    figures = pd.DataFrame([line.figures for line in lines], columns=list(FIGURES), dtype=float)
+    return pd.concat([facts, costs.infer_objects(), figures], axis=1)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """One line a method: mean over splits of the means over seeds, their deviation, and the seeds' own.
+    """One line for every method: mean over splits of the means over seeds, their deviation, and the seeds' own.
 
-    Columns `<figure>_mean`, `<figure>_sd` (ddof 1 over splits, NaN below two), `<figure>_seed_sd`
+    Columns `<figure>_mean`, `<figure>_sd_splits` (ddof 1 over splits, NaN below two), `<figure>_sd_seeds`
     (mean over splits of the deviation between seeds), and counts.
     """
     done = frame[frame.status == "done"]
-    by_split = done.groupby(["method", "split"])[list(FIGURES)]
+    by_split = done.groupby(["method", "split"])[list(SUMMED)]
     means = by_split.mean().groupby("method")
     parts: list[pd.DataFrame | pd.Series[Any]] = [
         means.mean().add_suffix("_mean"),
-        means.std(ddof=1).add_suffix("_sd"),
-        by_split.std(ddof=1).groupby("method").mean().add_suffix("_seed_sd"),
+        means.std(ddof=1).add_suffix("_sd_splits"),
+        by_split.std(ddof=1).groupby("method").mean().add_suffix("_sd_seeds"),
     ]
     counts = frame.groupby("method").agg(title=("title", "first"), origin=("origin", "first"))
     counts["splits"] = done.groupby("method")["split"].nunique()

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from benchmark.boards.rows import COLUMNS
+from benchmark.boards.columns import ACCURACY, BY_GROUP, COST_COLUMNS, DECISIONS, OPEN_SET, SEEN_REAL, UNSEEN_REAL
+from benchmark.boards.published import PublishedRow
+from benchmark.evaluation.parts import ALL
 
-GROUP_TITLES = {"seed": "Unseen seed", "arch": "Unseen architecture", "dataset": "Unseen data", "all": "Unseen all"}
 MISSING = "n/a"
+_ON_ALL = (ACCURACY, BY_GROUP["auc", ALL], BY_GROUP["oscr", ALL])
 
 if TYPE_CHECKING:
     Line = pd.Series[Any]  # one row of a summary
 
 
-def open_set_table(sums: pd.DataFrame, splits: int, published: Sequence[Mapping[str, Any]] = ()) -> str:
+def open_set_table(sums: pd.DataFrame, splits: int, published: Sequence[PublishedRow] = ()) -> str:
     """Accuracy, AUC and OSCR by group; published rows, which come in per cent, stand last.
 
     The best mean is bold; rows with fewer splits than others do not compete.
 
     Args:
-        sums: one line a method, see `benchmark.boards.rows.summary`.
+        sums: one line for every method, see `benchmark.boards.rows.summary`.
         splits: how many a complete row has.
-        published: title and figures of rows to show beside.
+        published: rows to show with them.
     """
-    figures = ["accuracy", *(f"{metric}_{group}" for group in COLUMNS for metric in ("auc", "oscr"))]
+    figures = [column.key for column in OPEN_SET]
     most = sums["splits"].max()
     best = {figure: sums.loc[sums["splits"] == most, f"{figure}_mean"].max() for figure in figures}
     rows = []
@@ -36,50 +38,47 @@ def open_set_table(sums: pd.DataFrame, splits: int, published: Sequence[Mapping[
         competes = line["splits"] == most
         values = [percent(line, figure, competes and line[f"{figure}_mean"] == best[figure]) for figure in figures]
         rows.append([line["title"], *values, splits_done(line, splits), line["origin"]])
-    for entry in published:
-        values = [f"{entry[figure]:.2f}" if figure in entry else MISSING for figure in figures]
-        rows.append([entry["title"], *values, str(entry.get("splits", MISSING)), "published"])
-    headers = ["Method", "Accuracy ↑", *(f"{GROUP_TITLES[g]} {m} ↑" for g in COLUMNS for m in ("AUC", "OSCR"))]
-    return markdown(rows, [*headers, "Splits", "From"])
+    for row in published:
+        values = [row.text(figure, MISSING) for figure in figures]
+        rows.append([row.title, *values, MISSING if row.splits is None else str(row.splits), "published"])
+    return markdown(rows, ["Method", *(column.heading for column in OPEN_SET), "Splits", "From"])
 
 
 def ablation_table(sums: pd.DataFrame, splits: int) -> str:
     """Accuracy, AUC and OSCR on all unknown images, in the order of the lines."""
-    figures = ["accuracy", "auc_all", "oscr_all"]
     rows = [
-        [line["title"], *(percent(line, figure) for figure in figures), splits_done(line, splits)]
+        [line["title"], *(percent(line, column.key) for column in _ON_ALL), splits_done(line, splits)]
         for _, line in sums.iterrows()
     ]
-    return markdown(rows, ["Method", "Accuracy ↑", "Unseen all AUC ↑", "Unseen all OSCR ↑", "Splits"])
+    return markdown(rows, ["Method", *(column.heading for column in _ON_ALL), "Splits"])
 
 
 def decision_table(sums: pd.DataFrame) -> str:
     """Known or unknown at the threshold that accepts 95 % of the validation images."""
-    figures = ["known_accepted", *(f"rejected_{group}" for group in COLUMNS), "k_plus_1_accuracy"]
-    rejected = (f"{GROUP_TITLES[group]} rejected ↑" for group in COLUMNS)
-    rows = [[line["title"], *(percent(line, figure) for figure in figures)] for line in _worst_to_best(sums)]
-    return markdown(rows, ["Method", "Known accepted ↑", *rejected, "K+1 accuracy ↑"])
+    rows = [[line["title"], *(percent(line, column.key) for column in DECISIONS)] for line in _worst_to_best(sums)]
+    return markdown(rows, ["Method", *(column.heading for column in DECISIONS)])
 
 
 def cost_table(sums: pd.DataFrame) -> str:
     """Accuracy on real images by whether their source was seen, what a cell costs, and the seeds' spread."""
+    auc = BY_GROUP["auc", ALL].key
     rows = [
         [
             line["title"],
-            percent(line, "accuracy_seen_real"),
-            percent(line, "accuracy_unseen_real"),
-            *(_count(line, f"cost_{name}") for name in ("parameters", "train_seconds", "images_per_second")),
-            _per_cent(line["auc_all_seed_sd"]),
+            percent(line, SEEN_REAL.key),
+            percent(line, UNSEEN_REAL.key),
+            *(_count(line, name) for name in COST_COLUMNS[:3]),
+            _per_cent(line[f"{auc}_sd_seeds"]),
         ]
         for line in _worst_to_best(sums)
     ]
-    real = ["Real, seen sources ↑", "Real, unseen sources ↑"]
+    real = [SEEN_REAL.heading, UNSEEN_REAL.heading]
     return markdown(rows, ["Method", *real, "Weights", "Training s", "Images/s", "Seed sd of AUC, all"])
 
 
 def percent(line: Line, figure: str, bold: bool = False) -> str:
     """A figure's mean as per cent, with its deviation over splits where there is one."""
-    mean, deviation = line[f"{figure}_mean"], line[f"{figure}_sd"]
+    mean, deviation = line[f"{figure}_mean"], line[f"{figure}_sd_splits"]
     text = f"**{_per_cent(mean)}**" if bold else _per_cent(mean)
     return text if math.isnan(deviation) else f"{text} ± {_per_cent(deviation)}"
 
@@ -93,7 +92,7 @@ def splits_done(line: Line, wanted: int) -> str:
 
 def _worst_to_best(sums: pd.DataFrame) -> Iterator[Line]:
     """By OSCR on all unknown images, as papers print it; rows without figures come last."""
-    for _, line in sums.sort_values("oscr_all_mean", kind="stable").iterrows():
+    for _, line in sums.sort_values(f"{BY_GROUP['oscr', ALL].key}_mean", kind="stable").iterrows():
         yield line
 
 

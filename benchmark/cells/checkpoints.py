@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.cells.cell import Cell, Request
+from benchmark.cells.cell import Cell
+from benchmark.cells.plan import Request
 from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.core.method import Method, Task

@@ -1,81 +1,22 @@
-"""Results on disk: a folder a cell, written beside, flushed, renamed. A kill leaves a whole cell or none."""
+"""Results on disk: a folder for every cell, filled elsewhere, flushed, renamed. A kill leaves a whole cell or none."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.cells.cell import Cell
+from benchmark.cells.path import cell_folders, local_roots, set_aside_name
+from benchmark.cells.record import Record, Status, read_record
+from datasets.core.partial import flush, flush_folder
 from datasets.errors import UserError
 
-SCHEMA = 1
-Status = Literal["done", "failed", "skipped"]
-Arrays = Mapping[str, NDArray[Any]]
-
-CELL, PREDICTIONS, EVALUATION, HISTORY, LOG = (
-    "cell.json", "predictions.npz", "evaluation.json", "history.csv", "run.log",
-)  # fmt: skip
 _RUNNING = ".running"
-_OLD = re.compile(r"\.old\d+$")  # how the name of a cell that was set aside ends
 
-
-@dataclass(frozen=True)
-class Record:
-    """The content of a cell.json.
-
-    Attributes:
-        cell: the cell that was computed.
-        hash: of that cell, as it was computed under.
-        status: "done", "failed" or "skipped"; the last two carry a `reason`.
-        kind, title, paper: of the method, so that boards need not import it.
-        tables: leaderboard tables that show the row; empty: those of its kind.
-        data: title, coverage, split and class names of the data set.
-        cost: seconds, images per second, weights, peak memory.
-        made_with: time, commit, versions, device, threads.
-    """
-
-    cell: Cell
-    hash: str
-    status: Status
-    kind: str
-    title: str
-    paper: str
-    tables: tuple[str, ...] = ()
-    reason: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
-    cost: Mapping[str, Any] = field(default_factory=dict)
-    made_with: Mapping[str, Any] = field(default_factory=dict)
-    schema: int = SCHEMA
-
-
-def read_record(folder: Path) -> Record | None:
-    """The record of a cell folder, or None if there is none.
-
-    Raises:
-        UserError: the file is damaged or comes from a newer release.
-    """
-    path = folder / CELL
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] > SCHEMA:
-            raise UserError(f"{path} was written by a newer release (schema {content['schema']}); update osma-bench")
-        return Record(**{**content, "cell": Cell(**content["cell"]), "tables": tuple(content["tables"])})
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} is damaged ({reason}); delete its folder to compute the cell again") from None
+Stored = Sequence[tuple[Path, Record]]  # cells with their folders
 
 
 class Store:
@@ -89,11 +30,15 @@ class Store:
         self.root = root
 
     def folder(self, cell: Cell) -> Path:
-        return self.root / cell.path
+        return self.root / cell.path.in_results
+
+    def needed(self, cell: Cell, key: str) -> Path:
+        """Folder of a required method's cell on the same split and seed."""
+        return self.root / cell.path.of(key).in_results
 
     def scratch(self, cell: Cell) -> Path:
         """Where the unfinished work of a cell lies; its name holds the hash, so settings never mix."""
-        return self.root / _RUNNING / cell.path / cell.hash[:16]
+        return self._running(cell) / cell.hash[:16]
 
     def status(self, cell: Cell) -> Status | None:
         """The status of this very cell, or None: not there, or there with other settings."""
@@ -103,107 +48,82 @@ class Store:
     def done(self, cell: Cell) -> bool:
         return self.status(cell) == "done"
 
+    def unmet(self, cell: Cell) -> list[str]:
+        """Keys of required methods whose cell is not there, not finished, or of other settings."""
+        records = {key: read_record(self.needed(cell, key)) for key in cell.needs}
+        return [
+            key
+            for key, record in records.items()
+            if record is None or (record.status, record.hash) != ("done", cell.needs[key])
+        ]
+
     @contextmanager
     def writing(self, cell: Cell) -> Iterator[Path]:
         """A folder to fill, which takes the cell's place when the block ends well."""
-        beside = self.scratch(cell) / "result"
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        yield beside
-        flush_folder(beside)
+        unfinished = self.scratch(cell) / "result"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        flush_folder(unfinished)
         self.set_aside(cell)
         target = self.folder(cell)
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside.rename(target)
-        _flush(target.parent)
+        unfinished.rename(target)
+        flush(target.parent)
         self.clear(cell)
 
     def clear(self, cell: Cell) -> None:
         """Drop unfinished work of a cell, of whatever settings."""
-        shutil.rmtree(self.root / _RUNNING / cell.path, ignore_errors=True)
+        shutil.rmtree(self._running(cell), ignore_errors=True)
 
     def set_aside(self, cell: Cell) -> None:
         """Make room: a finished cell gets another name, one that failed or was skipped goes."""
         folder = self.folder(cell)
         record = read_record(folder)
         if record is not None and record.status == "done":
-            names = (folder.with_name(f"{folder.name}.old{number}") for number in itertools.count())
-            folder.rename(next(old for old in names if not old.exists()))
+            names = (set_aside_name(number, folder) for number in itertools.count())
+            folder.rename(next(name for name in names if not name.exists()))
         elif folder.exists():
             shutil.rmtree(folder)
 
-
-def cell_folders(folder: Path) -> Iterator[Path]:
-    """Cells in the layout <method>/<split>-seed<k> below a folder, in a stable order; not those set aside."""
-    for path in sorted(folder.glob(f"*/*/{CELL}")):
-        name = path.parent.name
-        if not (name.startswith(".") or _OLD.search(name)):
-            yield path.parent
+    def _running(self, cell: Cell) -> Path:
+        return self.root / _RUNNING / cell.path.in_results
 
 
-def records_below(folder: Path) -> Iterator[tuple[Path, Record]]:
-    """The cells below a folder with their records."""
-    for cell in cell_folders(folder):
-        record = read_record(cell)
+# -- what is stored --------------------------------------------------------------------------------------
+
+
+def records_below(root: Path) -> Iterator[tuple[Path, Record]]:
+    """The cells of one board below its root, with their records."""
+    for folder in cell_folders(root):
+        record = read_record(folder)
         if record is not None:
-            yield cell, record
+            yield folder, record
 
 
-def write_record(folder: Path, record: Record) -> None:
-    content = asdict(record)
-    content["cell"].pop("needed_by")  # tells about a plan, not about the cell
-    write_json(folder / CELL, content)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all; numbers stay numbers, NaN becomes null."""
-    beside = path.with_name(f".{path.name}.partial")
-    beside.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    beside.replace(path)
-
-
-def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays by name, compressed.
+def finished_cells(results: Path) -> list[tuple[Path, Record]]:
+    """The finished cells of this machine.
 
     Raises:
-        TypeError: an array holds Python objects, which only a pickle could store.
+        UserError: there are none.
     """
-    objects = [name for name, array in arrays.items() if array.dtype.hasobject]
-    if objects:
-        raise TypeError(f"cannot store Python objects: {', '.join(objects)}")
-    columns: dict[str, Any] = dict(arrays)
-    np.savez_compressed(path, **columns)
+    found = [stored for root in local_roots(results) for stored in records_below(root)]
+    done = [(folder, record) for folder, record in found if record.status == "done"]
+    if not done:
+        raise UserError(f"no finished cells in {results}; make some with python run_all.py")
+    return done
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+def finished_cells_of(keys: Sequence[str] | None, results: Path) -> list[tuple[Path, Record]]:
+    """The finished cells of some rows on this machine; None: of all.
 
-
-def flush_folder(folder: Path) -> None:
-    """Force every file of a folder, and the folder itself, to the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # Windows opens no folders
-        return
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def plain(value: Any) -> Any:
-    """A nested value as JSON holds it: text keys, plain numbers, None for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    Raises:
+        UserError: a row has none.
+    """
+    cells = finished_cells(results)
+    if keys is None:
+        return cells
+    chosen = [(folder, record) for folder, record in cells if record.cell.key in keys]
+    if absent := sorted(set(keys) - {record.cell.key for _, record in chosen}):
+        raise UserError(f"no finished cells of '{absent[0]}' in {results}; run it first")
+    return chosen

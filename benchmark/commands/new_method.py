@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import argparse
 import keyword
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.commands.options import CHECKOUT
+from datasets.console import say
+from datasets.core.command import Command
 from datasets.errors import UserError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+@dataclass(frozen=True)
+class NewMethodOptions:
+    """What it is called, and the checkout to write into."""
+
+    name: str
+    folder: Path
+
+
+class NewMethod(Command[NewMethodOptions]):
+    """Write a plugin and its test to start from."""
+
+    options = NewMethodOptions
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name", help="in lower case, such as my_method")
+        parser.add_argument("--folder", type=Path, default=CHECKOUT, help="checkout to write into")
+
+    def run(self, options: NewMethodOptions) -> int:
+        for path in new_method(options.name, options.folder):
+            say(f"written: {path}")
+        return 0
 
 
 def new_method(name: str, checkout: Path) -> list[Path]:

@@ -1,26 +1,25 @@
-"""`python run_all.py`: choose, plan, run, show the leaderboard."""
+"""What `python run_all.py` does: choose, plan, run, show the leaderboard."""
 
 from __future__ import annotations
 
-import argparse
-import signal
 from collections.abc import Sequence
-from dataclasses import replace
-from types import FrameType
 
 from benchmark.boards.leaderboard import build_board, write_board
-from benchmark.cells.cell import Cell, Planner, Request, choose_methods
+from benchmark.cells.cell import Cell
 from benchmark.cells.checkpoints import parse_checkpoints, released_folders, with_released
+from benchmark.cells.path import local_root
+from benchmark.cells.plan import Planner, Request, choose_methods
 from benchmark.cells.presets import CHANGED, Preset, load_preset, parse_overrides
-from benchmark.cells.store import Store, read_record
-from benchmark.commands.cluster import cluster_for_table
-from benchmark.commands.options import job_count, make_folders, parser, requested
-from benchmark.evaluation.curve import CURVE
-from benchmark.running.missing import compute_missing
-from benchmark.running.runner import Execution, connect
-from benchmark.running.watch import say, show_markdown, show_rows, warn
+from benchmark.cells.record import read_record
+from benchmark.cells.store import Store
+from benchmark.commands.options import job_count, make_folders, requested
+from benchmark.commands.run_all import RunOptions
+from benchmark.evaluation.cluster_plan import cluster_for_table
+from benchmark.running.backends import connect
+from benchmark.running.missing import compute_missing, without_curve
+from benchmark.running.runner import Execution
 from datasets.catalogue import DataRequest
-from datasets.console import exit_status
+from datasets.console import say, show_markdown, show_rows, warn
 from datasets.core.split_list import number_list, split_list
 from datasets.errors import UserError
 from datasets.types import Dataset
@@ -28,18 +27,24 @@ from methods.core.device import choose
 from methods.core.registry import Registry, load_registry
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; see `benchmark.commands.options` for its options.
+def run_all(options: RunOptions) -> int:
+    """Do what the options ask for; the exit status.
 
     Raises:
         UserError: the request cannot be run.
     """
-    options = parser().parse_args(argv)
     registry = load_registry()
     for broken in registry.broken.values():
         warn(f"method '{broken.name}' is left out: {broken.path}: {broken.reason}")
-    if options.list:
-        return list_methods(registry)
+    return list_methods(registry) if options.list else plan_and_run(options, registry)
+
+
+def plan_and_run(options: RunOptions, registry: Registry) -> int:
+    """Turn the options into cells, and run or show them.
+
+    Raises:
+        UserError: the request cannot be run.
+    """
     overrides = parse_overrides(options.overrides)
     preset = load_preset(options.preset, options.dataset, overrides, options.variant)
     keys = requested(options.methods, options.ablation, registry)
@@ -56,19 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.plan:
         return show_plan(cells, store)
     jobs = job_count(options.jobs, options.device, preset)
-    execution = Execution(data, options.results, options.device, jobs, options.backend, options.fail_fast)
-    execution = replace(execution, curve=options.curve, released=released_folders(requests))
+    execution = Execution(
+        data, options.results, options.device, jobs, options.backend, options.fail_fast, options.curve,
+        released_folders(requests),
+    )  # fmt: skip
     connect(options.backend, options.scheduler)
     return run(cells, dataset, preset, execution, registry, options)
 
 
 def run(
-    cells: list[Cell],
+    cells: Sequence[Cell],
     dataset: Dataset,
     preset: Preset,
     execution: Execution,
     registry: Registry,
-    options: argparse.Namespace,
+    options: RunOptions,
 ) -> int:
     """Compute what is missing, write the board and show it; 1 if a cell failed."""
     make_folders(results=options.results, leaderboards=options.leaderboards)
@@ -81,28 +88,18 @@ def run(
         for cell in without_curve(cells, store, registry):
             store.set_aside(cell)
     missing = compute_missing(cells, dataset, execution, registry)
-    clustered = cluster_for_table(options.results / dataset.name / preset.key, execution.jobs)
+    clustered = cluster_for_table(local_root(options.results, dataset.name, preset.key), execution.jobs)
     if clustered:
         say(f"{clustered} clusterings of stored features computed for the discovery table")
     board = build_board(dataset.name, preset.key, options.results, options.leaderboards)
     if board.entries:
-        path = write_board(board, registry, options.leaderboards)
+        path = write_board(board, registry.ablations, options.leaderboards)
         show_markdown(path.read_text(encoding="utf-8"))
         say(f"leaderboard: {path}")
     done = sum(store.done(cell) for cell in cells)
     computed = done - (len(cells) - missing)
     say(f"{done} of {len(cells)} cells done, {computed} computed now" + _gap(len(cells) - done))
     return 0 if done == len(cells) else 1
-
-
-def without_curve(cells: Sequence[Cell], store: Store, registry: Registry) -> list[Cell]:
-    """Finished cells whose training could have been watched and was not."""
-    return [
-        cell
-        for cell in cells
-        if registry[cell.method].kind != "discovery" and not cell.released
-        if store.done(cell) and not (store.folder(cell) / CURVE).is_file()
-    ]
 
 
 def _gap(number: int) -> str:
@@ -115,6 +112,7 @@ def refuse_name_clash(cells: Sequence[Cell], requests: Sequence[Request], preset
     Raises:
         UserError: results hold that name with other settings.
     """
+
     labelled = {request.key for request in requests if request.changes}
     for cell in cells:
         record = read_record(store.folder(cell)) if cell.key in labelled or CHANGED in preset.key else None
@@ -141,20 +139,3 @@ def show_plan(cells: Sequence[Cell], store: Store) -> int:
     ]
     show_rows("plan", ["method", "split", "seed", "status", "hash", "needed by"], rows)
     return 0
-
-
-class Terminated(BaseException):
-    """The process was asked to end; what is finished is kept."""
-
-
-def console_main() -> int:
-    """Entry for a process: signals and mistakes become exit statuses."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        return exit_status(main)
-    except Terminated:
-        return 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""The command `python -m benchmark tune`: its options, the trials it runs, the log it writes."""
+"""`python -m benchmark tune`: search the settings of a preset on validation images."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import argparse
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.boards.tables import MISSING, markdown
-from benchmark.cells.cell import Cell, Planner
+from benchmark.cells.cell import Cell
+from benchmark.cells.path import board_name
+from benchmark.cells.plan import Planner
 from benchmark.cells.presets import Preset, load_preset
-from benchmark.cells.store import Record, Store, read_record
-from benchmark.commands.options import CHECKOUT, job_count, make_folders, requested
+from benchmark.cells.record import Record, read_record
+from benchmark.cells.store import Store
+from benchmark.commands.options import AS_RUN_ALL, LEADERBOARDS, RESULTS, add_device, job_count, make_folders, requested
 from benchmark.running.missing import compute_missing
 from benchmark.running.runner import Execution
-from benchmark.running.watch import say, show_rows
 from benchmark.studies.tuning import Trial, merged, searchable, trial_row, trials_of, with_choice
 from datasets.catalogue import DataRequest
+from datasets.console import say, show_rows
+from datasets.core.command import Command
+from datasets.core.partial import whole_file
 from datasets.core.split_list import number_list, split_list
 from datasets.errors import UserError
 from datasets.types import Dataset
@@ -38,49 +44,72 @@ training has settled.
 """
 
 
-def add_options(words: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True)
+class TuneOptions:
     """Which methods, on what, and where the log goes."""
-    words.add_argument("--methods", help="names, separated by commas (default: all that declare a SEARCH)")
-    words.add_argument("--trials", type=int, default=3, help="candidates of each method (default: 3)")
-    words.add_argument("--dataset", default="mini", help="as of run_all.py (default: mini)")
-    words.add_argument("--data-root", type=Path, help="folder of the data set's files")
-    words.add_argument("--preset", default="quick", help="the preset whose settings are searched (default: quick)")
-    words.add_argument("--splits", help="such as 1 or 1-5 (default: splits that no comparison counts, else the first)")
-    words.add_argument("--seeds", default="0", help="such as 0 or 0-2 (default: 0)")
-    words.add_argument("--device", default="auto", help="as of run_all.py (default: auto)")
-    words.add_argument("--jobs", default="auto", help="cells side by side (default: auto)")
-    words.add_argument("--results", type=Path, default=CHECKOUT / "results" / "tuning", help="where trials are kept")
-    words.add_argument("--out", type=Path, help="folder of the log (default: that of the board)")
+
+    methods: str | None
+    trials: int
+    dataset: str
+    data_root: Path | None
+    preset: str
+    splits: str | None
+    seeds: str
+    device: str
+    jobs: str
+    results: Path
+    out: Path | None
 
 
-def tune(options: argparse.Namespace) -> int:
-    """Run what is missing of every trial, then write and show the log; 1 if a trial failed.
+class Tune(Command[TuneOptions]):
+    """A recorded search: a few trials of every method, judged on validation images alone."""
 
-    Raises:
-        UserError: the request cannot be run.
-    """
-    if options.trials < 1:
-        raise UserError(f"--trials {options.trials}: write a positive number")
-    registry, preset = load_registry(), load_preset(options.preset, options.dataset, {})
-    trials = [
-        trial for key in rows_of(options.methods, registry) for trial in trials_of(registry.choose(key), options.trials)
-    ]
-    data = DataRequest(options.dataset, options.data_root, preset.data)
-    dataset = data.open()
-    splits, seeds = searched_splits(options.splits, dataset), number_list(options.seeds, "--seeds")
-    planner = Planner(registry, dataset.name, dataset.fingerprint, preset)
-    cells = planner.plan([trial.request for trial in trials], splits, seeds)
-    out = options.out or CHECKOUT / "leaderboards" / f"{dataset.name}-{preset.key}"
-    make_folders(results=options.results, out=out)
-    jobs = job_count(options.jobs, options.device, preset)
-    compute_missing(cells, dataset, Execution(data, options.results, options.device, jobs), registry)
-    made = finished(trials, cells, Store(options.results))
-    if made:
-        log = with_choice(merged(out / LOG, [trial_row(trial, found) for trial, found in made]))
-        show_rows("search", HEADERS, log_rows(log))
-        for path in write_log(log, out, heading(options.trials, splits, seeds, dataset, preset)):
-            say(f"written: {path}")
-    return 0 if len(made) == len(trials) else 1
+    options = TuneOptions
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        add = parser.add_argument
+        add("--methods", help="names, separated by commas (default: all that declare a SEARCH)")
+        add("--trials", type=int, default=3, help="candidates of each method (default: 3)")
+        add("--dataset", default="mini", help=f"{AS_RUN_ALL} (default: mini)")
+        add("--data-root", type=Path, help="folder of the data set's files")
+        add("--preset", default="quick", help="the preset whose settings are searched (default: quick)")
+        add("--splits", help="such as 1 or 1-5 (default: splits that no comparison counts, else the first)")
+        add("--seeds", default="0", help="such as 0 or 0-2 (default: 0)")
+        add_device(parser)
+        add("--jobs", default="auto", help="cells side by side (default: auto)")
+        add("--results", type=Path, default=RESULTS / "tuning", help="where trials are kept")
+        add("--out", type=Path, help="folder of the log (default: that of the board)")
+
+    def run(self, options: TuneOptions) -> int:
+        """Run what is missing of every trial, then write and show the log; 1 if a trial failed.
+
+        Raises:
+            UserError: the request cannot be run.
+        """
+        if options.trials < 1:
+            raise UserError(f"--trials {options.trials}: write a positive number")
+        registry, preset = load_registry(), load_preset(options.preset, options.dataset, {})
+        trials = [
+            trial
+            for key in rows_of(options.methods, registry)
+            for trial in trials_of(registry.choose(key), options.trials)
+        ]
+        data = DataRequest(options.dataset, options.data_root, preset.data)
+        dataset = data.open()
+        splits, seeds = searched_splits(options.splits, dataset), number_list(options.seeds, "--seeds")
+        planner = Planner(registry, dataset.name, dataset.fingerprint, preset)
+        cells = planner.plan([trial.request for trial in trials], splits, seeds)
+        out = options.out or LEADERBOARDS / board_name(dataset.name, preset.key)
+        make_folders(results=options.results, out=out)
+        jobs = job_count(options.jobs, options.device, preset)
+        compute_missing(cells, dataset, Execution(data, options.results, options.device, jobs), registry)
+        made = finished(trials, cells, Store(options.results))
+        if made:
+            log = with_choice(merged(out / LOG, [trial_row(trial, found) for trial, found in made]))
+            show_rows("search", HEADERS, log_rows(log))
+            for path in write_log(log, out, heading(options.trials, splits, seeds, dataset, preset)):
+                say(f"written: {path}")
+        return 0 if len(made) == len(trials) else 1
 
 
 def rows_of(methods: str | None, registry: Registry) -> list[str]:
@@ -146,6 +175,8 @@ def log_rows(log: pd.DataFrame) -> list[list[str]]:
 
 def write_log(log: pd.DataFrame, folder: Path, text: str) -> list[Path]:
     """The log as CSV for programs and as Markdown for people."""
-    log.to_csv(folder / LOG, index=False, lineterminator="\n")
-    (folder / PAGE).write_text(f"{text}{markdown(log_rows(log), HEADERS)}\n", encoding="utf-8")
+    with whole_file(folder / LOG) as unfinished:
+        log.to_csv(unfinished, index=False, lineterminator="\n")
+    with whole_file(folder / PAGE) as unfinished:
+        unfinished.write_text(f"{text}{markdown(log_rows(log), HEADERS)}\n", encoding="utf-8")
     return [folder / LOG, folder / PAGE]

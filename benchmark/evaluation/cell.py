@@ -2,31 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from benchmark.cells.store import PREDICTIONS
+from benchmark.cells.files import EVALUATION, typed
+from benchmark.cells.record import DataFacts, Record
+from benchmark.evaluation.answers import Answers
 from benchmark.evaluation.cluster_cells import evaluate_clusterings
 from benchmark.evaluation.curve import read_curve
-from benchmark.evaluation.discovery import GROUPS_FILE, evaluate_groups
-from benchmark.evaluation.evaluator import evaluate_stored
+from benchmark.evaluation.discovery import Groups
+from benchmark.evaluation.figures import DiscoveryEvaluation, Evaluation
+from benchmark.evaluation.predictions import Predictions
+from benchmark.evaluation.upgrades import Json, upgraded
+from benchmark.metrics.open_set import VERSION
+from datasets.errors import UserError
+
+ANSWERS: tuple[type[Answers], ...] = (Predictions, Groups)
+
+Figures = Evaluation | DiscoveryEvaluation
 
 
-def evaluate_cell(folder: Path, data: Mapping[str, Any], official: bool = False) -> dict[str, Any]:
+def answers_in(folder: Path) -> type[Answers] | None:
+    """What kind of answers a cell holds; None for one that is not finished, or that has lost them."""
+    return next((kind for kind in ANSWERS if (folder / kind.FILE).is_file()), None)
+
+
+def load_answers(folder: Path) -> Answers:
+    """What a finished cell yields.
+
+    Raises:
+        UserError: the file is not there.
+    """
+    kind = answers_in(folder)
+    if kind is None:
+        names = " or ".join(kind.FILE for kind in ANSWERS)
+        raise UserError(f"{folder} has lost its {names}; delete the folder to compute the cell again")
+    return kind.load(folder)
+
+
+def evaluate_cell(folder: Path, data: DataFacts, official: bool = False) -> Figures:
     """All figures of a finished cell, computed anew from its files without any training.
 
     Args:
         folder: of the cell.
         data: what its record says of the data.
         official: also give the curve metrics as the official code computes them.
+
+    Raises:
+        UserError: its answers are not there.
     """
-    if (folder / GROUPS_FILE).is_file():
-        return evaluate_groups(folder, data)
-    values = evaluate_stored(folder, data, official)
-    return values | evaluate_clusterings(folder) | read_curve(folder)
+    answers = load_answers(folder)
+    figures = answers.evaluate(data, official)
+    if isinstance(answers, Predictions) and isinstance(figures, Evaluation):
+        clusterings = evaluate_clusterings(folder, answers)
+        return replace(figures, clusterings=clusterings, epochs=read_curve(folder))
+    return figures
 
 
-def evidence(kind: str) -> str:
-    """Name of the file that a cell's figures come from."""
-    return GROUPS_FILE if kind == "discovery" else PREDICTIONS
+def read_json(folder: Path) -> Json:
+    """The stored figures as today's JSON.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: there are none, they are damaged, or of a newer release.
+    """
+    return upgraded(json.loads((folder / EVALUATION).read_text(encoding="utf-8")))
+
+
+def stored_evaluation(folder: Path) -> Figures | None:
+    """The stored figures; None where these are missing, unreadable or of other definitions."""
+    try:
+        content = read_json(folder)
+        kind: type[Figures] = DiscoveryEvaluation if "known_clusters" in content else Evaluation
+        figures = typed(kind, content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return figures if figures.metric_version == VERSION else None
+
+
+def evaluation_of(folder: Path, record: Record) -> Figures:
+    """The stored figures of a finished cell; fresh ones where these cannot be used.
+
+    Raises:
+        UserError: the figures are not there and neither are the answers.
+    """
+    return stored_evaluation(folder) or evaluate_cell(folder, record.facts)

@@ -1,38 +1,37 @@
-"""k-means on the stored features of cells; group ids are kept beside them, so that figures follow without it."""
+"""k-means on the stored features of cells; cluster ids are kept with them, so that figures follow without it."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy
-import sklearn
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmark.cells.store import read_arrays, write_arrays
-from benchmark.evaluation.pools import ALL, agreement, in_pool, pool_order, true_classes
+from benchmark.cells.files import Arrays, read_arrays, write_arrays
+from benchmark.evaluation.figures import KMeansClusters
+from benchmark.evaluation.parts import ALL, in_pool, pool_order, true_classes
 from benchmark.evaluation.predictions import Predictions
-from benchmark.metrics.clustering import Normalisation, cluster
+from benchmark.metrics.clustering import Normalisation, cluster, compare
 from datasets.errors import UserError
 
 FEATURES, FOLDER = "features.npz", "clusters"
-TRUE, FOUND = "true", "found"  # number of classes in the pool, and of groups that a discovery method found there
 
 
 @dataclass(frozen=True)
-class Wish:
+class KMeansRequest:
     """How the features of a cell are to be clustered.
 
     Attributes:
-        k: number of groups asked for.
+        k: number of clusters asked for.
         pool: which test images, a key of `POOLS`.
         normalisation: of the features; the same for all methods that are compared.
         seed, n_init: of k-means.
@@ -55,19 +54,19 @@ def statistics(features: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     return {"train_mean": values.mean(axis=0), "train_std": values.std(axis=0)}
 
 
-def missing(cell: Path, wishes: Iterable[Wish]) -> list[Wish]:
+def missing(cell: Path, requests: Iterable[KMeansRequest]) -> list[KMeansRequest]:
     """What has not been computed yet from the features that the cell holds now."""
     digest = _digest(cell / FEATURES)
-    return [wish for wish in wishes if not _is_kept(cell / FOLDER / wish.file, digest)]
+    return [request for request in requests if not _is_kept(cell / FOLDER / request.file, digest)]
 
 
-def compute(tasks: Sequence[tuple[Path, Wish]], jobs: int = 1) -> Iterator[Path]:
+def compute(tasks: Sequence[tuple[Path, KMeansRequest]], jobs: int = 1) -> Iterator[Path]:
     """Cluster and keep, side by side, one thread each; yields the cell of each task as it ends."""
     pool = Parallel(min(jobs, max(1, len(tasks))), return_as="generator_unordered", batch_size=1)
-    yield from pool(delayed(cluster_cell)(cell, wish) for cell, wish in tasks)
+    yield from pool(delayed(cluster_cell)(cell, request) for cell, request in tasks)
 
 
-def cluster_cell(cell: Path, wish: Wish) -> Path:
+def cluster_cell(cell: Path, request: KMeansRequest) -> Path:
     """Cluster one cell's features and keep the ids.
 
     Raises:
@@ -76,29 +75,28 @@ def cluster_cell(cell: Path, wish: Wish) -> Path:
     if not (cell / FEATURES).is_file():
         raise UserError(f"{cell} has lost its {FEATURES}; delete the folder to compute the cell again")
     stored, started = read_arrays(cell / FEATURES), time.perf_counter()
-    training = _training_statistics(cell, wish, stored)
-    rows = np.flatnonzero(in_pool(Predictions.load(cell).part, wish.pool))
+    training = _training_statistics(cell, request, stored)
+    rows = np.flatnonzero(in_pool(Predictions.load(cell).part, request.pool))
     order = pool_order(len(rows))
     with threadpool_limits(1):
         features = stored["features"][rows[order]]
-        found = cluster(features, wish.k, wish.seed, wish.n_init, wish.normalisation, **training)
+        found = cluster(features, request.k, request.seed, request.n_init, request.normalisation, **training)
     ids = np.empty(len(rows), dtype=np.int32)
     ids[order] = found.ids
     facts = {
-        "k": wish.k, "effective_k": found.effective_k, "inertia": found.inertia, "iterations": found.iterations,
-        "seed": wish.seed, "n_init": wish.n_init, "normalisation": wish.normalisation, "pool": wish.pool,
+        "k": request.k, "effective_k": found.effective_k, "inertia": found.inertia, "iterations": found.iterations,
+        "seed": request.seed, "n_init": request.n_init, "normalisation": request.normalisation, "pool": request.pool,
         "seconds": round(time.perf_counter() - started, 3), "dtype": "float64", "made_with": versions(),
         "features": _digest(cell / FEATURES),
     }  # fmt: skip
     (cell / FOLDER).mkdir(exist_ok=True)
-    beside = cell / FOLDER / f".{wish.file}"  # numpy appends .npz to any other ending
-    write_arrays(beside, {"ids": ids, **{name: np.asarray(value) for name, value in facts.items()}})
-    beside.replace(cell / FOLDER / wish.file)
+    kept = {"ids": ids, **{name: np.asarray(value) for name, value in facts.items()}}
+    write_arrays(cell / FOLDER / request.file, kept)
     return cell
 
 
-def _training_statistics(cell: Path, wish: Wish, stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    if wish.normalisation != "standardize":
+def _training_statistics(cell: Path, request: KMeansRequest, stored: Arrays) -> dict[str, NDArray[Any]]:
+    if request.normalisation != "standardize":
         return {}
     if "train_mean" not in stored:
         raise UserError(f"{cell} lacks the mean of its training features; compute it again (run_all.py --force)")
@@ -106,9 +104,8 @@ def _training_statistics(cell: Path, wish: Wish, stored: Mapping[str, NDArray[An
 
 
 def versions() -> str:
-    """What k-means was computed with; other versions may group otherwise."""
-    packages = {"scikit-learn": sklearn, "scipy": scipy, "numpy": np}
-    named = [f"{name} {package.__version__}" for name, package in packages.items()]
+    """What k-means was computed with; other versions may cluster otherwise."""
+    named = [f"{package} {version(package)}" for package in ("scikit-learn", "scipy", "numpy")]
     return ", ".join([*named, f"Python {platform.python_version()}"])
 
 
@@ -121,22 +118,23 @@ def _is_kept(path: Path, digest: str) -> bool:
     return path.is_file() and str(read_arrays(path)["features"]) == digest
 
 
-def evaluate_clusterings(cell: Path) -> dict[str, Any]:
-    """Figures of all groupings that are kept beside a cell; nothing where there are none."""
-    files = sorted(path for path in (cell / FOLDER).glob("*.npz") if not path.name.startswith("."))
-    if not files:
-        return {}
-    predictions = Predictions.load(cell)
+def kept_clusterings(cell: Path) -> list[Path]:
+    """Files of all clusterings that a cell keeps."""
+    return sorted(path for path in (cell / FOLDER).glob("*.npz") if not path.name.startswith("."))
+
+
+def evaluate_clusterings(cell: Path, predictions: Predictions) -> tuple[KMeansClusters, ...]:
+    """Figures of all clusterings that a cell keeps."""
     truth = true_classes(predictions.part, predictions.label)
-    return {"clusterings": [_figures(read_arrays(path), predictions, truth) for path in files]}
+    return tuple(_figures(read_arrays(path), predictions, truth) for path in kept_clusterings(cell))
 
 
-_FACTS = (
-    "pool", "normalisation", "k", "effective_k", "seed", "n_init", "inertia", "iterations", "seconds", "made_with",
-)  # fmt: skip
+_FACTS = ("normalisation", "k", "effective_k", "seed", "n_init", "inertia", "iterations", "seconds", "made_with")
 
 
-def _figures(kept: Mapping[str, NDArray[Any]], predictions: Predictions, truth: NDArray[np.int64]) -> dict[str, Any]:
+def _figures(kept: Arrays, predictions: Predictions, truth: NDArray[np.int64]) -> KMeansClusters:
+    pool = str(kept["pool"])
+    inside = in_pool(predictions.part, pool)
+    found = compare(truth[inside], kept["ids"].astype(np.int64))
     facts = {name: kept[name].item() for name in _FACTS}
-    inside = in_pool(predictions.part, facts["pool"])
-    return {"by": "k-means", "of": "all", **facts, **agreement(truth[inside], kept["ids"].astype(np.int64))}
+    return KMeansClusters(pool, found.images, found.classes, found.clusters, found.figures, **facts)

@@ -1,43 +1,49 @@
-"""Cells of discovery methods: a pool without labels goes in, groups come out and are kept."""
+"""Cells of discovery methods: a pool without labels goes in, clusters come out and are kept."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.store import read_arrays, write_arrays, write_json
-from benchmark.evaluation.pools import ALL, POOLS, agreement, in_pool, pool_order, true_classes
-from benchmark.evaluation.predictions import KNOWN, PARTS, VAL, parts_of
-from benchmark.metrics import open_set as metrics
-from datasets.splits import UNKNOWN_GROUPS
-from datasets.types import ImageSet, Split
-from methods.core.device import peak_memory, synchronise
+from benchmark.cells.files import read_arrays, write_arrays
+from benchmark.cells.record import DataFacts
+from benchmark.evaluation.answers import Answers
+from benchmark.evaluation.figures import DiscoveryEvaluation, FoundClusters
+from benchmark.evaluation.parts import (
+    KNOWN,
+    PARTS,
+    POOLS,
+    VAL,
+    in_pool,
+    part_numbers,
+    parts_of,
+    pool_order,
+    true_classes,
+)
+from benchmark.metrics.clustering import compare
+from benchmark.metrics.open_set import VERSION
+from datasets.types import Split
 from methods.core.images.joined import JoinedImages
 from methods.core.method import Discovery, DiscoveryMethod
 
-SCHEMA = 1
-GROUPS_FILE, ITERATIONS = "groups.npz", "iterations.json"
-
-Values = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Grouping:
+class Groups(Answers):
     """What a discovery method said about every test image, in the order of PARTS.
 
     Attributes:
         part: (N,) position in PARTS.
         ids: (N,) names of the images.
         label: (N,) class within its part.
-        group: (N,) below K a known class, from K on a discovered group.
-        discovered: (N,) whether the image was placed before left-overs went to the nearest group.
+        group: (N,) below K a known class, from K on a discovered cluster.
+        discovered: (N,) whether the image was placed before left-overs went to the nearest cluster.
     """
+
+    FILE: ClassVar[str] = "groups.npz"
 
     part: NDArray[np.int8]
     ids: NDArray[np.str_]
@@ -46,28 +52,38 @@ class Grouping:
     discovered: NDArray[np.bool_]
 
     def save(self, folder: Path) -> None:
-        write_arrays(folder / GROUPS_FILE, {field.name: getattr(self, field.name) for field in fields(self)})
+        write_arrays(folder / self.FILE, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
-    def load(cls, folder: Path) -> Grouping:
-        return cls(**read_arrays(folder / GROUPS_FILE))
+    def load(cls, folder: Path) -> Groups:
+        return cls(**read_arrays(folder / cls.FILE))
+
+    def evaluate(self, data: DataFacts, official: bool = False) -> DiscoveryEvaluation:
+        known = self.part == PARTS.index(KNOWN)
+        right = (self.group == self.label)[known]
+        return DiscoveryEvaluation(
+            metric_version=VERSION,
+            transductive_accuracy=float(right.mean()) if known.any() else None,
+            known_clusters=len(np.unique(self.group[self.group < len(data.known)])),
+            clusterings=tuple(figures for pool in POOLS for figures in self._pool(pool)),
+        )
+
+    def _pool(self, pool: str) -> tuple[FoundClusters, FoundClusters]:
+        """Figures of a pool: of all its images, and of the discovered ones with their share."""
+        inside = in_pool(self.part, pool)
+        return self._clusters(pool, "all", inside, inside), self._clusters(
+            pool, "discovered", inside & self.discovered, inside
+        )
+
+    def _clusters(
+        self, pool: str, of: Literal["all", "discovered"], chosen: NDArray[np.bool_], inside: NDArray[np.bool_]
+    ) -> FoundClusters:
+        found = compare(true_classes(self.part, self.label)[chosen], self.group[chosen])
+        coverage = float(chosen.sum() / inside.sum()) if inside.any() else None
+        return FoundClusters(pool, found.images, found.classes, found.clusters, found.figures, of, coverage)
 
 
-@dataclass(frozen=True)
-class DiscoveryWork:
-    """What a cell of a discovery method keeps."""
-
-    grouping: Grouping
-    log: list[dict[str, Any]]
-    cost: Mapping[str, Any]
-    summary: str
-
-    def save(self, folder: Path) -> None:
-        self.grouping.save(folder)
-        write_json(folder / ITERATIONS, self.log)
-
-
-def discover_groups(method: DiscoveryMethod, split: Split) -> DiscoveryWork:
+def discover_split(method: DiscoveryMethod, split: Split) -> tuple[Groups, Discovery]:
     """Hand a method the training set, the validation set and the pool of all test images.
 
     The pool comes shuffled, without labels, classes, sources or telling names.
@@ -75,29 +91,15 @@ def discover_groups(method: DiscoveryMethod, split: Split) -> DiscoveryWork:
     Raises:
         ValueError: the answer has another shape than the contract says.
     """
-    parts = [(name, images) for name, images in parts_of(split) if name != VAL and len(images)]
-    pool = JoinedImages([images for _, images in parts], np.concatenate([s.labels for _, s in parts]), _names(parts))
-    order, started = pool_order(len(pool)), time.perf_counter()
+    parts = [(name, images) for name, images in parts_of(split) if name != VAL]
+    # Enough class names for any part's labels; each part counts its own classes from 0.
+    names = max((images.classes for _, images in parts), key=len)
+    pool = JoinedImages([images for _, images in parts], np.concatenate([s.labels for _, s in parts]), names)
+    order = pool_order(len(pool))
     found = checked(method.discover(split.train, split.val, pool.unlabelled(order)), len(pool))
-    synchronise(method.run.device)
-    seconds = time.perf_counter() - started
     back = np.argsort(order)
-    sizes = [len(images) for _, images in parts]
-    grouping = Grouping(
-        part=np.repeat([PARTS.index(name) for name, _ in parts], sizes).astype(np.int8),
-        ids=pool.ids,
-        label=pool.labels,
-        group=found.groups[back],
-        discovered=found.discovered[back],
-    )
-    cost = {"train_seconds": round(seconds, 2), "peak_memory": peak_memory(method.run.device)}
-    summary = f"{len(np.unique(found.groups))} groups of {len(pool)} images in {seconds:.1f} s"
-    return DiscoveryWork(grouping, found.log, cost, summary)
-
-
-def _names(parts: list[tuple[str, ImageSet]]) -> tuple[str, ...]:
-    """Enough class names for any part's labels; each part counts its own classes from 0."""
-    return max((images.classes for _, images in parts), key=len)
+    part = part_numbers([name for name, _ in parts], [len(images) for _, images in parts])
+    return Groups(part, pool.ids, pool.labels, found.groups[back], found.discovered[back]), found
 
 
 def checked(found: Discovery, count: int) -> Discovery:
@@ -108,41 +110,3 @@ def checked(found: Discovery, count: int) -> Discovery:
     if nowhere := int((found.groups < 0).sum()):
         raise ValueError(f"discover left {nowhere} images without a group")
     return found
-
-
-def evaluate_groups(folder: Path, data: Mapping[str, Any]) -> Values:
-    """All figures of a discovery cell, from its stored groups.
-
-    Accuracy, AUC and OSCR are None: groups that were learnt from the test images themselves give no
-    score for a single image. `transductive_accuracy` is the share of known test images that stand in
-    the group of their class, which is no closed-set accuracy.
-    """
-    grouping = Grouping.load(folder)
-    known = grouping.part == PARTS.index(KNOWN)
-    right = (grouping.group == grouping.label)[known]
-    nothing = {"auc": None, "oscr": None}
-    sizes = {group: int((grouping.part == PARTS.index(group)).sum()) for group in UNKNOWN_GROUPS}
-    return {
-        "schema": SCHEMA,
-        "metric_version": metrics.VERSION,
-        "accuracy": None,
-        "transductive_accuracy": float(right.mean()) if known.any() else None,
-        "known_groups": len(np.unique(grouping.group[grouping.group < len(data["known"])])),
-        "groups": {name: {"images": images, **nothing} for name, images in {**sizes, ALL: sum(sizes.values())}.items()},
-        "variants": {},
-        "decisions": {"threshold": None},
-        "unknown_classes": [],
-        "clusterings": [row for pool in POOLS for row in pool_rows(grouping, pool)],
-    }
-
-
-def pool_rows(grouping: Grouping, pool: str) -> list[Values]:
-    """Two rows of figures for a pool: all its images, and the discovered ones with their share."""
-    inside = in_pool(grouping.part, pool)
-    truth = true_classes(grouping.part, grouping.label)
-    rows = []
-    for images, mask in (("all", inside), ("discovered", inside & grouping.discovered)):
-        share = float(mask.sum() / inside.sum()) if inside.any() else None
-        figures = agreement(truth[mask], grouping.group[mask])
-        rows.append({"pool": pool, "by": "method", "of": images, "coverage": share, **figures})
-    return rows

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.store import PREDICTIONS, read_arrays, write_arrays
-from datasets.splits import UNKNOWN_GROUPS
+from benchmark.cells.files import read_arrays, write_arrays
+from benchmark.cells.record import DataFacts
+from benchmark.evaluation.answers import Answers
+from benchmark.evaluation.evaluator import evaluate
+from benchmark.evaluation.figures import Evaluation
+from benchmark.evaluation.parts import PARTS, part_numbers, parts_of
 from datasets.types import ImageSet, Split
 from methods.core.method import Method, Prediction
 
-KNOWN = "known"  # closed-set test images
-VAL = "val"
-PARTS: tuple[str, ...] = (VAL, KNOWN, *UNKNOWN_GROUPS)
+_VARIANT = "variant:"  # how the names of arrays of other confidences begin
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(Answers):
     """Predictions on validation, known test and unknown test images, in this order of parts.
 
     Attributes:
@@ -31,6 +33,8 @@ class Predictions:
         predicted: (N,) known class.
         confidence: (N,) the method's default; `variants` holds others by name.
     """
+
+    FILE: ClassVar[str] = "predictions.npz"
 
     part: NDArray[np.int8]
     ids: NDArray[np.str_]
@@ -46,34 +50,28 @@ class Predictions:
 
     def save(self, folder: Path) -> None:
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _COLUMNS}
-        write_arrays(folder / PREDICTIONS, arrays | {f"variant:{key}": value for key, value in self.variants.items()})
+        write_arrays(folder / self.FILE, arrays | {f"{_VARIANT}{key}": value for key, value in self.variants.items()})
 
     @classmethod
     def load(cls, folder: Path) -> Predictions:
-        arrays = read_arrays(folder / PREDICTIONS)
-        variants = {key.removeprefix("variant:"): arrays[key] for key in arrays if key.startswith("variant:")}
+        arrays = read_arrays(folder / cls.FILE)
+        variants = {key.removeprefix(_VARIANT): arrays[key] for key in arrays if key.startswith(_VARIANT)}
         return cls(**{name: arrays[name] for name in _COLUMNS}, variants=variants)
+
+    def evaluate(self, data: DataFacts, official: bool = False) -> Evaluation:
+        return evaluate(self, data, official)
 
 
 _COLUMNS = ("part", "ids", "source", "label", "predicted", "confidence")
 
 
-def parts_of(split: Split) -> Iterator[tuple[str, ImageSet]]:
-    """Every part of a split that a method is asked about, in the order of PARTS."""
-    yield VAL, split.val
-    yield KNOWN, split.test
-    for group in UNKNOWN_GROUPS:
-        if group in split.unknown:
-            yield group, split.unknown[group]
-
-
-def judge(method: Method, split: Split) -> tuple[Predictions, Prediction]:
+def predict_split(method: Method, split: Split) -> tuple[Predictions, Prediction]:
     """Ask a fitted method about all parts; also the joined raw prediction.
 
     Raises:
         ValueError: the prediction has another shape than the contract says, or is not finite.
     """
-    parts = [(name, images) for name, images in parts_of(split) if len(images)]
+    parts = list(parts_of(split))
     answers = [checked(method.predict(images), images, len(split.train.classes)) for _, images in parts]
     joined = Prediction(
         np.concatenate([answer.scores for answer in answers]),
@@ -81,9 +79,8 @@ def judge(method: Method, split: Split) -> tuple[Predictions, Prediction]:
         np.concatenate([answer.features for answer in answers]),
         {key: np.concatenate([answer.variants[key] for answer in answers]) for key in answers[0].variants},
     )
-    sizes = [len(images) for _, images in parts]
     predictions = Predictions(
-        part=np.repeat([PARTS.index(name) for name, _ in parts], sizes).astype(np.int8),
+        part=part_numbers([name for name, _ in parts], [len(images) for _, images in parts]),
         ids=np.concatenate([images.ids for _, images in parts]),
         source=np.concatenate([_sources(images) for _, images in parts]),
         label=np.concatenate([images.labels for _, images in parts]),
@@ -106,7 +103,7 @@ def checked(prediction: Prediction, images: ImageSet, num_classes: int) -> Predi
         if wrong:
             raise ValueError(f"predict returned {wrong} non-finite values in {name}")
     if len(prediction.features) != len(images) or not np.isfinite(prediction.features).all():
-        raise ValueError("predict returned features that are not finite or not one row an image")
+        raise ValueError("predict returned features that are not finite or not one row per image")
     return prediction
 
 

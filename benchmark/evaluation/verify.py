@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells.store import EVALUATION, Record, plain, read_record
-from benchmark.evaluation.cell import evaluate_cell, evidence
-from benchmark.metrics import open_set as metrics
+from benchmark.cells.files import EVALUATION, plain
+from benchmark.cells.record import Record, read_record
+from benchmark.evaluation.cell import ANSWERS, answers_in, evaluate_cell, read_json
+from benchmark.evaluation.parts import ALL
+from benchmark.metrics.open_set import VERSION
 from datasets.errors import UserError
 
 TOLERANCE = 1e-12
@@ -29,7 +30,7 @@ def verify_cell(folder: Path) -> list[str]:
     faults = []
     if record.cell.hash != record.hash:
         faults.append(f"{folder}: the hash does not follow from the stored settings")
-    if (folder.parent.name, folder.name) != record.cell.path.parts[-2:]:
+    if Path(*folder.parts[-2:]) != record.cell.path.in_board:
         faults.append(f"{folder}: holds {record.cell.title}, not what its name says")
     if record.status == "done":
         try:
@@ -40,19 +41,20 @@ def verify_cell(folder: Path) -> list[str]:
 
 
 def _wrong_figures(folder: Path, record: Record) -> Iterator[str]:
-    source = evidence(record.kind)
-    absent = [name for name in (source, EVALUATION) if not (folder / name).is_file()]
-    if absent:
+    kind = answers_in(folder)
+    absent = [] if kind is not None else [" or ".join(kind.FILE for kind in ANSWERS)]
+    absent += [] if (folder / EVALUATION).is_file() else [EVALUATION]
+    if kind is None or absent:
         yield f"{', '.join(absent)} is missing"
         return
-    stored = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
-    if stored["metric_version"] != metrics.VERSION:
-        yield f"{EVALUATION} has metric version {stored['metric_version']}, not {metrics.VERSION}; evaluate it again"
+    stored = read_json(folder)
+    if stored["metric_version"] != VERSION:
+        yield f"{EVALUATION} has metric version {stored['metric_version']}, not {VERSION}; evaluate it again"
         return
-    official = "official_auc" in stored["groups"]["all"]
-    fresh = plain(evaluate_cell(folder, record.data, official))
+    official = "official_auc" in stored.get("unknown", {}).get(ALL, {}).get("figures", {})
+    fresh = plain(evaluate_cell(folder, record.facts, official))
     for where, was, now in _differences(fresh, stored):
-        yield f"{where} is {was} in {EVALUATION} and {now} from {source}"
+        yield f"{where} is {was} in {EVALUATION} and {now} from {kind.FILE}"
 
 
 def _differences(fresh: Any, stored: Any, where: str = "") -> list[tuple[str, Any, Any]]:

@@ -1,23 +1,22 @@
-"""Clustering of known and unknown images together, and how well the groups agree with the true models.
+"""Clustering of known and unknown images together, and how well the clusters agree with the true models.
 
 Protocol of POSE (Yang et al., arXiv 2303.06877): k-means on the features of all test images of a split,
 each unknown model being a class of its own. Group ids from a discovery method are judged by the same
-three metrics without any k-means. Purity grows with the number of groups, so show k beside it.
+three metrics without any k-means. Purity grows with the number of clusters, so show k beside it.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 
-from benchmark.metrics.open_set import Floats, Ints, Metric, by_name, check_labels
+from benchmark.metrics.metric import Floats, Ints, Metric, by_name, check_labels
 
 Normalisation: TypeAlias = Literal["none", "l2", "standardize"]
 NORM_FLOOR = 1e-12  # a row of zeros stays a row of zeros
@@ -40,14 +39,14 @@ class Clustering:
     ids: Ints
 
 
-def contingency(truth: ArrayLike, groups: ArrayLike) -> Ints:
-    """(G, C) number of images in each non-empty group (row) and occurring class (column).
+def contingency(truth: ArrayLike, clusters: ArrayLike) -> Ints:
+    """(G, C) number of images in each non-empty cluster (row) and occurring class (column).
 
     Raises:
         ValueError: lengths differ, an array is empty or does not hold integers, or an id is negative:
-            an image in no group must be assigned or left out by the caller, who then shows the coverage.
+            an image in no cluster must be assigned or left out by the caller, who then shows the coverage.
     """
-    classes, found = _ids(truth=truth, groups=groups)
+    classes, found = _ids(truth=truth, clusters=clusters)
     row_names, rows = np.unique(found, return_inverse=True)
     column_names, columns = np.unique(classes, return_inverse=True)
     shape = row_names.size, column_names.size
@@ -55,35 +54,58 @@ def contingency(truth: ArrayLike, groups: ArrayLike) -> Ints:
 
 
 def _ids(**arrays: ArrayLike) -> tuple[Ints, ...]:
-    """Checked class or group ids; -1, which means "none" elsewhere, is refused and counted."""
+    """Checked class or cluster ids; -1, which means "none" elsewhere, is refused and counted."""
     checked = check_labels(**arrays)
     for name, ids in zip(arrays, checked, strict=True):
         if nowhere := int(np.count_nonzero(ids < 0)):
-            raise ValueError(f"{name}: {nowhere} of {ids.size} images have a negative id, that is no class or group")
+            raise ValueError(f"{name}: {nowhere} of {ids.size} images have a negative id, that is no class or cluster")
     return checked
 
 
-def purity(truth: ArrayLike, groups: ArrayLike) -> float:
-    """Share of images that belong to the most frequent class of their group.
+def purity(truth: ArrayLike, clusters: ArrayLike) -> float:
+    """Share of images that belong to the most frequent class of their cluster.
 
-    The mean purity of the groups weighted by their sizes, in (0, 1], not their plain mean.
+    The mean purity of the clusters weighted by their sizes, in (0, 1], not their plain mean.
     """
-    return float(contingency(truth, groups).max(axis=1).sum() / np.size(truth))
+    return float(contingency(truth, clusters).max(axis=1).sum() / np.size(truth))
 
 
-def nmi(truth: ArrayLike, groups: ArrayLike) -> float:
+def nmi(truth: ArrayLike, clusters: ArrayLike) -> float:
     """Mutual information over the arithmetic mean of both entropies, in [0, 1].
 
-    1 if both are one single class and group, 0 if only one of them is.
+    1 if both are one single class and cluster, 0 if only one of them is.
     """
-    classes, found = _ids(truth=truth, groups=groups)
-    return float(normalized_mutual_info_score(classes, found, average_method="arithmetic"))
+    joint = contingency(truth, clusters) / np.size(truth)
+    rows, columns = joint.sum(axis=1), joint.sum(axis=0)
+    entropy = (_entropy(rows) + _entropy(columns)) / 2
+    if entropy == 0:
+        return 1.0
+    met = joint > 0
+    shared = float(np.sum(joint[met] * np.log(joint[met] / np.outer(rows, columns)[met])))
+    return float(np.clip(shared / entropy, 0.0, 1.0))
 
 
-def ari(truth: ArrayLike, groups: ArrayLike) -> float:
-    """Rand index adjusted for chance: 0 for random groups, 1 for the true ones, at least -0.5."""
-    classes, found = _ids(truth=truth, groups=groups)
-    return float(adjusted_rand_score(classes, found))
+def _entropy(shares: Floats) -> float:
+    """Of non-zero shares that sum to 1, in nats."""
+    return 0.0 if shares.size == 1 else float(-np.sum(shares * np.log(shares)))
+
+
+def ari(truth: ArrayLike, clusters: ArrayLike) -> float:
+    """Rand index adjusted for chance: 0 for random clusters, 1 for the true ones, at least -0.5."""
+    counts = contingency(truth, clusters)
+    both, same_cluster, same_class = (_pairs(sizes) for sizes in (counts, counts.sum(axis=1), counts.sum(axis=0)))
+    every = _pairs(np.array([counts.sum()]))
+    only_cluster, only_class = same_cluster - both, same_class - both
+    if only_cluster == only_class == 0:
+        return 1.0
+    neither = every - both - only_cluster - only_class
+    chance = (both + only_class) * (only_class + neither) + (both + only_cluster) * (only_cluster + neither)
+    return 2 * (both * neither - only_class * only_cluster) / chance
+
+
+def _pairs(sizes: Ints) -> int:
+    """How many pairs of images stand together in sets of these sizes; an exact integer of any size."""
+    return sum(size * (size - 1) // 2 for size in sizes.ravel().tolist())
 
 
 def cluster(
@@ -102,7 +124,7 @@ def cluster(
 
     Args:
         features: (N, D) one row per image.
-        k: number of groups asked for, at least 1; more than there are distinct rows are cut, with a warning.
+        k: number of clusters asked for, at least 1; more than there are distinct rows are cut, with a warning.
         seed: of the starts.
         n_init: number of starts.
         normalisation: none (as released with POSE), l2 (rows of length 1), or standardize (with the mean
@@ -112,8 +134,10 @@ def cluster(
     Raises:
         ValueError: features are not (N, D), empty or not finite, or the arguments do not fit together.
     """
+    from sklearn.cluster import KMeans  # a second of start-up that no other figure needs
+
     if k < 1:
-        raise ValueError(f"k: expected at least 1 group, got {k}")
+        raise ValueError(f"k: expected at least 1 cluster, got {k}")
     rows = _normalised(_finite("features", features, 2), normalisation, training_mean, training_std)
     model = KMeans(
         n_clusters=min(k, _distinct_rows(rows, enough=k)),
@@ -128,7 +152,7 @@ def cluster(
         model.fit(rows)
     names, ids = np.unique(model.labels_, return_inverse=True)
     if names.size < k:
-        warnings.warn(f"k-means formed {names.size} groups, not {k}: too few distinct feature rows", stacklevel=2)
+        warnings.warn(f"k-means formed {names.size} clusters, not {k}: too few distinct feature rows", stacklevel=2)
     return Clustering(k, names.size, float(model.inertia_), int(model.n_iter_), seed, ids.astype(np.int64))
 
 
@@ -164,11 +188,11 @@ def _standardised(rows: Floats, mean: Floats, std: Floats) -> Floats:
 
 def _distinct_rows(rows: Floats, enough: int) -> int:
     """Number of distinct rows, or any number >= `enough` that is certain: mostly one column decides."""
-    group, count = np.zeros(len(rows), dtype=np.int64), 1
+    pattern, count = np.zeros(len(rows), dtype=np.int64), 1
     for column in rows.T:
         values, value = np.unique(column, return_inverse=True)
         if values.size > 1:
-            pairs, group = np.unique(group * values.size + value, return_inverse=True)
+            pairs, pattern = np.unique(pattern * values.size + value, return_inverse=True)
             count = pairs.size
         if count >= enough:
             break
@@ -176,7 +200,25 @@ def _distinct_rows(rows: Floats, enough: int) -> int:
 
 
 CLUSTER_METRICS = by_name(
-    Metric(purity, "Avg. purity", "higher", 0, 1, "Manning et al., Information Retrieval, 2008"),
-    Metric(nmi, "NMI (arithmetic)", "higher", 0, 1, "Vinh et al., JMLR 2010"),
+    Metric(purity, "Purity", "higher", 0, 1, "Manning et al., Information Retrieval, 2008"),
+    Metric(nmi, "NMI", "higher", 0, 1, "Vinh et al., JMLR 2010 (arithmetic mean of the entropies)"),
     Metric(ari, "ARI", "higher", -0.5, 1, "Hubert, Arabie, Journal of Classification 1985"),
 )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well clusters agree with true classes: sizes, and figures by metric, none where there are no images."""
+
+    images: int
+    classes: int
+    clusters: int
+    figures: Mapping[str, float]
+
+
+def compare(truth: Ints, clusters: Ints) -> Agreement:
+    """Sizes and every metric of the clusters (N,) of images of true classes (N,); N may be 0."""
+    figures = (
+        {name: metric(truth=truth, clusters=clusters) for name, metric in CLUSTER_METRICS.items()} if len(truth) else {}
+    )
+    return Agreement(len(truth), len(np.unique(truth)), len(np.unique(clusters)), figures)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.metrics.open_set import Floats, Ints, Metric, by_name, check_correct, check_scores
+from benchmark.metrics.metric import Floats, Ints, Metric, by_name, check_correct, check_scores
 
 
 def official_auc(known: ArrayLike, unknown: ArrayLike) -> float:

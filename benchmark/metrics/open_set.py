@@ -10,100 +10,13 @@ may meet an empty group decides itself what to show for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from inspect import Parameter, signature
-from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from benchmark.metrics.metric import Floats, Ints, Metric, by_name, check_correct, check_labels, check_scores
 
 VERSION = 1  # kept with every evaluation; raise it when a definition below changes
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric with what tables and tests must know about it."""
-
-    function: Callable[..., float]
-    title: str
-    better: Literal["higher", "lower", "neither"]
-    low: float
-    high: float
-    source: str
-
-    @property
-    def name(self) -> str:
-        """The key of the metric, in files too."""
-        return self.function.__name__
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The arrays that `function` takes, by name."""
-        arguments = signature(self.function).parameters.values()
-        return tuple(argument.name for argument in arguments if argument.default is Parameter.empty)
-
-    @property
-    def arrow(self) -> str:
-        """The direction of improvement, for headings."""
-        return {"higher": "↑", "lower": "↓", "neither": ""}[self.better]
-
-
-def by_name(*metrics: Metric) -> Mapping[str, Metric]:
-    """A read-only table of metrics, in the order given."""
-    return MappingProxyType({metric.name: metric for metric in metrics})
-
-
-def check_scores(**arrays: ArrayLike) -> tuple[Floats, ...]:
-    """The arrays as float64, in the order given, after refusing what no metric can judge.
-
-    Raises:
-        ValueError: an array is not one-dimensional, is empty, or holds NaN or infinite values; the
-            message names the array and the count.
-    """
-    return tuple(_checked(name, np.asarray(values, dtype=np.float64)) for name, values in arrays.items())
-
-
-def _checked(name: str, values: Floats) -> Floats:
-    if values.ndim != 1:
-        raise ValueError(f"{name}: expected one score per image, got shape {values.shape}")
-    if values.size == 0:
-        raise ValueError(f"{name}: empty, 0 scores")
-    if bad := int(np.count_nonzero(~np.isfinite(values))):
-        raise ValueError(f"{name}: {bad} of {values.size} scores are NaN or infinite")
-    return values
-
-
-def check_labels(**arrays: ArrayLike) -> tuple[Ints, ...]:
-    """The arrays as int64, in the order given: one-dimensional, not empty, of one length.
-
-    Raises:
-        ValueError: otherwise, or if an array does not hold integers; the message names the array.
-    """
-    found = {name: np.asarray(values) for name, values in arrays.items()}
-    for name, values in found.items():
-        if values.ndim != 1 or values.size == 0:
-            raise ValueError(f"{name}: expected one number per image, got shape {values.shape}")
-        if not np.issubdtype(values.dtype, np.integer):
-            raise ValueError(f"{name}: expected integers, got {values.dtype}")
-    if len({values.size for values in found.values()}) > 1:
-        raise ValueError("different lengths: " + ", ".join(f"{name} {values.size}" for name, values in found.items()))
-    return tuple(values.astype(np.int64) for values in found.values())
-
-
-def check_correct(correct: ArrayLike, known: Floats) -> Bools:
-    """`correct` as booleans; numbers are refused, since 0 and 1 would be taken for positions."""
-    flags = np.asarray(correct)
-    if flags.dtype != np.bool_:
-        raise ValueError(f"correct: expected booleans, got {flags.dtype}")
-    if flags.shape != known.shape:
-        raise ValueError(f"different lengths: known {known.size}, correct {flags.size}")
-    return flags
 
 
 def accuracy(labels: ArrayLike, predicted: ArrayLike) -> float:
@@ -248,7 +161,7 @@ def _average_precision(positive: Floats, negative: Floats) -> float:
 
 
 METRICS = by_name(
-    Metric(accuracy, "Acc.", "higher", 0, 1, "share of right predictions"),
+    Metric(accuracy, "Accuracy", "higher", 0, 1, "share of right predictions"),
     Metric(macro_recall, "Macro recall", "higher", 0, 1, "Brodersen et al., ICPR 2010"),
     Metric(macro_f1, "Macro F1", "higher", 0, 1, "Opitz, Burst, arXiv 1911.03347 (mean of the F1 scores)"),
     Metric(auc, "AUC", "higher", 0, 1, "Hanley, McNeil, Radiology 1982"),

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from benchmark.cells.cell import Cell
 from benchmark.cells.store import Store
+from benchmark.evaluation.curve import CURVE
 from benchmark.running.runner import Execution, run_plan
-from benchmark.running.watch import Watch, say
+from benchmark.running.watch import Watch
+from datasets.console import say
 from datasets.types import Dataset
+from methods.core.method import Method
 from methods.core.registry import Registry
 
 
@@ -27,5 +30,15 @@ def compute_missing(cells: Sequence[Cell], dataset: Dataset, execution: Executio
         say(f"{len(missing)} of {len(cells)} cells to compute, {side_by_side}; results in {execution.results}")
         watch = Watch(missing, store)
         with watch.running():
-            run_plan(missing, execution, registry, watch.told)
+            run_plan(missing, execution, registry, watch.on_finished)
     return len(missing)
+
+
+def without_curve(cells: Sequence[Cell], store: Store, registry: Registry) -> list[Cell]:
+    """Finished cells whose training could have been watched and was not."""
+    return [
+        cell
+        for cell in cells
+        if issubclass(registry[cell.method], Method) and not cell.released
+        if store.done(cell) and not (store.folder(cell) / CURVE).is_file()
+    ]

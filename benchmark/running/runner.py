@@ -12,14 +12,16 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from benchmark.cells.cell import Cell
+from benchmark.cells.path import CellPath
 from benchmark.cells.store import Store
-from benchmark.running.execute import STARTED, Job, Outcome, execute, store_failure
+from benchmark.running.backends import register
+from benchmark.running.execute import execute, store_failure
+from benchmark.running.job import Job, Outcome
+from benchmark.running.progress import started_mark
 from datasets.catalogue import DataRequest
 from datasets.core.workers import replaced_workers
-from datasets.errors import UserError
 from methods.core.registry import Registry
 
-BACKENDS = ("loky", "dask", "ray")
 DEATHS_ALLOWED = 1  # a cell that was running at two worker deaths is given up
 
 
@@ -43,10 +45,10 @@ class Execution:
 
 def waves(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Cells grouped so that all a cell needs lies in earlier groups, or is not among them."""
-    depth: dict[Path, int] = {}
+    depth: dict[CellPath, int] = {}
     grouped: list[list[Cell]] = []
     for cell in cells:  # a plan lists required cells first
-        level = max((depth.get(cell.sibling(key), -1) + 1 for key in cell.needs), default=0)
+        level = max((depth.get(cell.path.of(key), -1) + 1 for key in cell.needs), default=0)
         depth[cell.path] = level
         if level == len(grouped):
             grouped.append([])
@@ -55,7 +57,7 @@ def waves(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def run_plan(
-    cells: Sequence[Cell], execution: Execution, registry: Registry, told: Callable[[Outcome], None]
+    cells: Sequence[Cell], execution: Execution, registry: Registry, on_finished: Callable[[Outcome], None]
 ) -> list[Outcome]:
     """Compute every cell that the store lacks.
 
@@ -63,7 +65,7 @@ def run_plan(
         cells: the plan, required cells before those that need them.
         execution: device, workers, back end.
         registry: for what has to be written about a cell whose worker died.
-        told: is called with every outcome as it comes.
+        on_finished: is called with every outcome as it comes.
 
     Returns:
         The outcomes of the cells that were computed now.
@@ -74,7 +76,7 @@ def run_plan(
         with closing(_run_wave(missing, execution, store, registry)) as running:
             for outcome in running:
                 outcomes.append(outcome)
-                told(outcome)
+                on_finished(outcome)
                 if execution.fail_fast and outcome.status == "failed":
                     return outcomes
     return outcomes
@@ -88,11 +90,11 @@ def _run_wave(
     Cells that were running when a worker died go last and one by one, so that the next death has one
     suspect and a bystander is not blamed twice.
     """
-    deaths: Counter[Path] = Counter()
+    deaths: Counter[CellPath] = Counter()
     breaks = 0  # one after the other without any cell at work
     batches = deque([cells] if cells else [])
     while batches:
-        pending, ended = batches.popleft(), set[Path]()
+        pending, ended = batches.popleft(), set[CellPath]()
         try:
             for outcome in _parallel(pending, execution, store):
                 ended.add(outcome.cell.path)
@@ -101,7 +103,7 @@ def _run_wave(
             left = [cell for cell in pending if cell.path not in ended]
             yield from (Outcome(cell, "done", 0.0) for cell in left if store.done(cell))
             lost = [cell for cell in left if not store.done(cell)]
-            suspects = [cell for cell in lost if _mark(store, cell).exists()]
+            suspects = [cell for cell in lost if started_mark(store, cell).exists()]
             breaks = 0 if suspects or len(lost) < len(pending) else breaks + 1
             if breaks > DEATHS_ALLOWED:  # nothing even started, as when workers cannot read what they are sent
                 raise
@@ -116,58 +118,17 @@ def _run_wave(
 def _give_up(cell: Cell, deaths: int, store: Store, registry: Registry) -> Outcome:
     reason = f"its worker process died {deaths} times (out of memory, or killed)"
     store_failure(store, cell, registry[cell.method], "failed", reason)
-    _mark(store, cell).unlink(missing_ok=True)
+    started_mark(store, cell).unlink(missing_ok=True)
     return Outcome(cell, "failed", 0.0, reason)
-
-
-def _mark(store: Store, cell: Cell) -> Path:
-    return store.scratch(cell) / STARTED
 
 
 def _parallel(cells: list[Cell], execution: Execution, store: Store) -> Iterator[Outcome]:
     """Outcomes as they come; one cell of several jobs still gets a process of its own, which may die."""
     for cell in cells:
-        _mark(store, cell).unlink(missing_ok=True)  # left by a run that was killed
+        started_mark(store, cell).unlink(missing_ok=True)  # left by a run that was killed
     tasks = [delayed(execute)(execution.job(cell)) for cell in cells]
     workers = 1 if execution.jobs == 1 else min(execution.jobs, max(2, len(cells)))
-    backend = _backend(execution.backend)
+    backend = register(execution.backend)
     pool = Parallel(workers, backend, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
     with replaced_workers():
         yield from pool(tasks)
-
-
-def _backend(name: str) -> str:
-    """Make a back end known to joblib.
-
-    Raises:
-        UserError: its package is not installed.
-    """
-    if name == "ray":
-        try:
-            from ray.util.joblib import register_ray
-        except ImportError:
-            raise UserError("--backend ray needs the package ray: pip install 'osma-bench[ray]'") from None
-        register_ray()
-    if name == "dask":
-        try:
-            import distributed  # noqa: F401 - registers the back end
-        except ImportError:
-            raise UserError("--backend dask needs dask.distributed: pip install 'osma-bench[dask]'") from None
-    return name
-
-
-def connect(backend: str, scheduler: str | None) -> None:
-    """Join a running dask scheduler.
-
-    Raises:
-        UserError: another back end is asked for, or the package is not installed.
-    """
-    if scheduler is None:
-        return
-    if backend != "dask":
-        raise UserError(f"--scheduler {scheduler} is an address of dask; add --backend dask")
-    try:
-        from distributed import Client
-    except ImportError:
-        raise UserError("--scheduler needs dask.distributed: pip install 'osma-bench[dask]'") from None
-    Client(scheduler)

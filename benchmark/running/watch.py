@@ -1,4 +1,4 @@
-"""What a run shows: a bar over all cells, the cells at work, a line for each that ended."""
+"""What a run shows: a bar over all cells, the cells at work, a line for every one that ended."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.markdown import Markdown
 from rich.markup import escape
 from rich.progress import TaskID
-from rich.table import Table
-from tabulate import tabulate
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.store import LOG, Store
-from benchmark.running.execute import PROGRESS, STARTED, Outcome, load_progress
-from datasets.console import console, errors, progress_bar
+from benchmark.cells.files import LOG
+from benchmark.cells.store import Store
+from benchmark.running.job import Outcome
+from benchmark.running.progress import standing
+from datasets.console import errors, progress_bar
 
 POLL_SECONDS = 0.5
 _STYLES = {"done": "green", "failed": "red", "skipped": "yellow"}
@@ -52,7 +51,7 @@ class Watch:
                 poller.join()
                 self._update()
 
-    def told(self, outcome: Outcome) -> None:
+    def on_finished(self, outcome: Outcome) -> None:
         """Print the line of a cell that ended."""
         title = outcome.cell.title
         self._ended.add(title)
@@ -77,46 +76,19 @@ class Watch:
 
     def _show(self, cell: Cell) -> float:
         """Update the row of a cell at work; the share of the cell that is done."""
-        scratch = self._store.scratch(cell)
-        standing = load_progress(scratch / PROGRESS) if (scratch / STARTED).exists() else None
-        if standing is None:
+        at = standing(self._store, cell)
+        if at is None:
             return 0.0
         row = self._rows.get(cell.title)
         if row is None:
             row = self._rows[cell.title] = self._bar.add_task("")
-        share = min(1.0, (standing.epoch + standing.step / max(1, standing.steps)) / max(1, standing.epochs))
-        text = f"  {escape(cell.title)}  {escape(standing.stage)}"
-        total = float(standing.epochs)
+        share = min(1.0, (at.epoch + at.step / max(1, at.steps)) / max(1, at.epochs))
+        text = f"  {escape(cell.title)}  {escape(at.stage)}"
+        total = float(at.epochs)
         self._bar.update(row, description=text, completed=share * total, total=total)
-        return 0.95 * share  # judging and storing are still to come
+        return 0.95 * share  # predicting and storing are still to come
 
     def _hide(self, title: str) -> None:
         row = self._rows.pop(title, None)
         if row is not None:
             self._bar.remove_task(row)
-
-
-def show_markdown(text: str) -> None:
-    """A Markdown page, rendered for the terminal or as it is where there is none."""
-    console.print(Markdown(text) if console.is_terminal else text, markup=False)
-
-
-def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A small table; where there is no terminal, one line a row, as wide as it needs."""
-    if not console.is_terminal:
-        say(f"{title}\n{tabulate(rows, headers, tablefmt='plain', disable_numparse=True)}\n")
-        return
-    table = Table(*headers, title=title, title_justify="left", box=None)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
-
-
-def say(text: str) -> None:
-    """One line on standard output."""
-    console.print(text, markup=False)
-
-
-def warn(text: str) -> None:
-    """One line on standard error."""
-    errors.print(f"warning: {text}", markup=False)

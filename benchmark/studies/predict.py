@@ -1,4 +1,4 @@
-"""Attribute images of a user's own by a fitted cell: `python -m benchmark predict`."""
+"""Attribute images of a user's own by a fitted cell."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from safetensors import SafetensorError
 from threadpoolctl import threadpool_limits
 
-from benchmark.boards.rows import evaluation_of
 from benchmark.cells.checkpoints import RELEASED
+from benchmark.cells.path import CellPath
 from benchmark.cells.presets import CHANGED, CUSTOM
-from benchmark.cells.store import Record, Store, read_record
+from benchmark.cells.record import Record, read_record
+from benchmark.cells.store import Store
+from benchmark.evaluation.cell import evaluation_of
+from benchmark.evaluation.figures import Evaluation
 from benchmark.evaluation.predictions import checked
-from benchmark.running.execute import MODEL, Job, make_run
-from datasets.catalogue import DataRequest
+from benchmark.running.fitting import MODEL, make_run
+from datasets.core.partial import whole_file
 from datasets.errors import UserError
 from datasets.osma.dataset import Osma
 from datasets.pixels.decode import FORMATS, Decoded
 from datasets.pixels.stream import decoded_blocks
-from datasets.settings import DataSettings
 from datasets.types import UNLABELLED, ImageSet, Pixels
 from methods.core.device import make_deterministic
 from methods.core.key import parse_key
@@ -49,7 +52,7 @@ class Attributor:
         method: as the cell stored it.
         threshold: images of at least this confidence count as known; None if the cell had no validation images.
         threads: that the cell was computed with, since their number changes rounding.
-        batch: images a forward pass.
+        batch: images of a forward pass.
     """
 
     method: Method
@@ -58,7 +61,7 @@ class Attributor:
     batch: int
 
     def rows(self, paths: Sequence[Path], root: Path) -> Iterator[Row]:
-        """One row an image, in the given order; unreadable ones carry the reason.
+        """One row for every image, in the given order; unreadable ones carry the reason.
 
         Args:
             paths: image files.
@@ -98,21 +101,7 @@ class Attributor:
         return np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
 
 
-@dataclass(frozen=True)
-class CellName:
-    """Which cell a user means, in the words of run_all.py."""
-
-    dataset: str
-    preset: str
-    method: str
-    split: str
-    seed: int
-
-    def folder(self, results: Path) -> Path:
-        return results / self.dataset / self.preset / self.method / f"{self.split}-seed{self.seed}"
-
-
-def load_attributor(name: CellName, results: Path, device: str, registry: Registry, asked: str) -> Attributor:
+def load_attributor(name: CellPath, results: Path, device: str, registry: Registry, asked: str) -> Attributor:
     """The fitted method of a finished cell.
 
     Args:
@@ -126,31 +115,31 @@ def load_attributor(name: CellName, results: Path, device: str, registry: Regist
         UserError: there is no such cell, it is not finished, its model is damaged, or its method judges no single
             images.
     """
-    plugin = registry[parse_key(name.method)[0]]
+    plugin = registry[parse_key(name.key)[0]]
     if not issubclass(plugin, Method):
-        raise UserError(f"method '{name.method}' groups whole pools of images and names none; choose another method")
-    folder = name.folder(results)
+        raise UserError(f"method '{name.key}' groups whole pools of images and names none; choose another method")
+    folder = results / name.in_results
     record = read_record(folder)
     command = _command(name, asked)
     if record is None or record.status != "done" or not (folder / MODEL).is_dir():
         raise UserError(f"{_state(record, folder)}; make it: {command}")
-    run = make_run(
-        Job(record.cell, DataRequest(asked, None, DataSettings()), results, device), Store(results), registry
-    )
+    run = make_run(record.cell, Store(results), registry, device)
     try:
         method = plugin.load(folder / MODEL, run)
     except UNLOADABLE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         what = f"the model in {folder} cannot be loaded ({reason})"
         raise UserError(f"{what}; make it again: {command} --force") from None
-    threshold = evaluation_of(folder, record)["decisions"]["threshold"]
+    figures = evaluation_of(folder, record)
+    decisions = figures.decisions if isinstance(figures, Evaluation) else None
+    threshold = None if decisions is None else decisions.threshold
     return Attributor(method, threshold, record.cell.run["threads"], run.settings.inference_batch)
 
 
-def _command(name: CellName, asked: str) -> str:
+def _command(name: CellPath, asked: str) -> str:
     """What makes the cell; capitals stand for what only the user knows."""
     preset, changed, label = name.preset.partition(CHANGED)
-    words = ["python run_all.py --methods", _as_asked(name.method), "--dataset", asked, "--preset", preset]
+    words = ["python run_all.py --methods", _as_asked(name.key), "--dataset", asked, "--preset", preset]
     words += ["--data-root DIR"] if asked == Osma.name else []
     words += ["--set OWNER.KEY=VALUE"] if changed else []
     words += [f"--variant {label}"] if changed and not label.startswith(CUSTOM) else []
@@ -191,32 +180,26 @@ def find_images(place: Path) -> tuple[list[Path], Counter[str]]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file to fill, which takes the place of `path` when the block ends well and goes when it does not.
+def _answers_file(path: Path) -> Iterator[TextIO]:
+    """A file to write rows into, which takes the place of `path` when the block ends well.
 
     Raises:
         UserError: the place cannot be written.
     """
-    beside = path.with_name(f".{path.name}.partial")
     if path.is_dir():
         raise UserError(f"--out {path} is a folder; give the name of a file")
-    try:
-        beside.touch()
-    except OSError as error:
-        raise UserError(f"--out {path} cannot be written ({error.strerror}); choose another file") from None
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as unfinished:
+        try:
+            file = unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise UserError(f"--out {path} cannot be written ({error.strerror}); choose another file") from None
+        with file:
+            yield file
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
     """Write a CSV file, whole or not at all, and pass its rows on. Confidences have every digit."""
-    with (
-        whole_file(path) as beside,
-        beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
+    with _answers_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in rows:

@@ -19,11 +19,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from benchmark.boards.tables import markdown
-from benchmark.cells.store import Record, Store
-from benchmark.running.execute import MODEL, Job, make_run
-from datasets.catalogue import DataRequest
+from benchmark.cells.record import Record
+from benchmark.cells.store import Store
+from benchmark.running.fitting import MODEL, make_run
 from datasets.errors import UserError
-from datasets.types import ImageSet
+from datasets.types import Dataset, ImageSet
 from methods.core.device import make_deterministic
 from methods.core.method import Method
 from methods.core.network_method import NetworkMethod
@@ -71,30 +71,40 @@ def view_similarity(method: NetworkMethod, images: ImageSet) -> tuple[tuple[str,
     return tuple(names), rows @ rows.T
 
 
-def similarity_of(
-    folder: Path, record: Record, data: DataRequest, class_: str | None, results: Path, device: str, registry: Registry
-) -> Similarity | None:
-    """The similarity of a cell's views on its known test images; None if its method has fewer than two views.
+@dataclass(frozen=True)
+class Comparison:
+    """What all cells of a comparison share.
 
-    Args:
+    Attributes:
+        dataset: that they were computed on.
         class_: the known class whose images are used; None: all.
-
-    Raises:
-        UserError: the data are not those of the cell, or there is no such known class.
+        results: folder of the cells.
+        device: name of the device to run on.
     """
-    cell, plugin = record.cell, registry[record.cell.method]
-    if not issubclass(plugin, NetworkMethod) or plugin.views is Method.views or not (folder / MODEL).is_dir():
-        return None
-    dataset = data.open()
-    if dataset.fingerprint != cell.fingerprint:
-        raise UserError(f"{folder} was computed on other data than --dataset, --data-root and --preset give now")
-    test = dataset.split(cell.split).test
-    make_deterministic(cell.run["threads"])
-    run = make_run(Job(cell, data, results, device), Store(results), registry)
-    method = plugin.load(folder / MODEL, run)
-    views, cosines = view_similarity(method, of_class(test, class_))
-    title = f"{record.title} ({cell.variant})" if cell.variant else record.title
-    return Similarity(cell.key, title, cell.split, cell.seed, views, cosines) if len(views) > 1 else None
+
+    dataset: Dataset
+    class_: str | None
+    results: Path
+    device: str
+    registry: Registry
+
+    def of(self, folder: Path, record: Record) -> Similarity | None:
+        """The similarity of a cell's views on its known test images; None if its method has fewer than two views.
+
+        Raises:
+            UserError: the data are not those of the cell, or there is no such known class.
+        """
+        cell, plugin = record.cell, self.registry[record.cell.method]
+        if not issubclass(plugin, NetworkMethod) or plugin.views is Method.views or not (folder / MODEL).is_dir():
+            return None
+        if self.dataset.fingerprint != cell.fingerprint:
+            raise UserError(f"{folder} was computed on other data than --dataset, --data-root and --preset give now")
+        test = self.dataset.split(cell.split).test
+        make_deterministic(cell.run["threads"])
+        method = plugin.load(folder / MODEL, make_run(cell, Store(self.results), self.registry, self.device))
+        views, cosines = view_similarity(method, of_class(test, self.class_))
+        title = f"{record.title} ({cell.variant})" if cell.variant else record.title
+        return Similarity(cell.key, title, cell.split, cell.seed, views, cosines) if len(views) > 1 else None
 
 
 def of_class(images: ImageSet, name: str | None) -> ImageSet:
@@ -107,7 +117,7 @@ def of_class(images: ImageSet, name: str | None) -> ImageSet:
 
 
 def similarity_table(found: list[Similarity]) -> str:
-    """One row a method: mean cosine between different views, mean ± deviation over cells."""
+    """One row for every method: mean cosine between different views, mean ± deviation over cells."""
     frame = pd.DataFrame([{"title": s.title, "views": len(s.views), "between": s.between} for s in found])
     rows = [
         [title, _range(group["views"].tolist()), _spread(group["between"]), len(group)]
@@ -127,7 +137,7 @@ def _spread(values: pd.Series[float]) -> str:
 
 
 def write_matrices(found: list[Similarity], folder: Path) -> Iterator[Path]:
-    """One CSV file a cell, and one picture of all matrices."""
+    """One CSV file for every cell, and one picture of all matrices."""
     folder.mkdir(parents=True, exist_ok=True)
     for similarity in found:
         path = folder / f"{similarity.key}-{similarity.split}-seed{similarity.seed}.csv"

@@ -1,4 +1,4 @@
-"""The search for settings of a light preset: a few trials a method, judged on validation images alone.
+"""The search for settings of a light preset: a few trials of every method, judged on validation images alone.
 
 A trial is a cell like any other, so that a search can be interrupted and continued; test images are judged
 in it, as in every cell, but nothing here reads what was found.
@@ -9,17 +9,21 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmark.boards.rows import evaluation_of
-from benchmark.cells.cell import Request
-from benchmark.cells.store import HISTORY, Record
+from benchmark.cells.files import HISTORY
+from benchmark.cells.plan import Request
+from benchmark.cells.record import Record
+from benchmark.cells.store import Stored
+from benchmark.evaluation.cell import evaluation_of
+from benchmark.evaluation.figures import Evaluation
 from datasets.errors import UserError
+from methods.core.key import parse_key
 from methods.core.registry import Choice, Registry
 
 TRIAL = "trial"
@@ -74,19 +78,38 @@ def late_gain(history: pd.DataFrame) -> float:
     return float(judged[-quarter:].mean() - judged[-2 * quarter : -quarter].mean())
 
 
-def trial_row(trial: Trial, cells: Sequence[tuple[Path, Record]]) -> dict[str, Any]:
-    """Means over the splits and seeds on which a trial was made."""
-    accuracies = [float(evaluation_of(folder, record)["val_accuracy"]) for folder, record in cells]
+@dataclass(frozen=True)
+class TrialRow:
+    """One line of the log: means over the splits and seeds on which a trial was made."""
+
+    method: str
+    trial: int
+    settings: str  # JSON
+    val_accuracy: float
+    late_gain: float
+    train_seconds: float
+
+
+def trial_row(trial: Trial, cells: Stored) -> TrialRow:
+    """The line of a trial from its finished cells."""
     gains = [late_gain(_history(folder)) for folder, _ in cells]
-    seconds = [float(record.cost["train_seconds"]) for _, record in cells]
-    return {
-        "method": trial.choice.key,
-        "trial": trial.number,
-        "settings": json.dumps(dict(trial.changes)),
-        "val_accuracy": round(float(np.mean(accuracies)), 6),
-        "late_gain": round(float(np.mean(gains)), 6),
-        "train_seconds": round(float(np.mean(seconds)), 1),
-    }
+    seconds = [record.cost.train_seconds or 0.0 for _, record in cells if record.cost is not None]
+    return TrialRow(
+        method=trial.choice.key,
+        trial=trial.number,
+        settings=json.dumps(dict(trial.changes)),
+        val_accuracy=round(float(np.mean([_val_accuracy(*stored) for stored in cells])), 6),
+        late_gain=round(float(np.mean(gains)), 6),
+        train_seconds=round(float(np.mean(seconds)), 1),
+    )
+
+
+def _val_accuracy(folder: Path, record: Record) -> float:
+    figures = evaluation_of(folder, record)
+    accuracy = figures.val_accuracy if isinstance(figures, Evaluation) else None
+    if accuracy is None:
+        raise UserError(f"{folder} has no validation images, which a search is judged on")
+    return accuracy
 
 
 def _history(cell: Path) -> pd.DataFrame:
@@ -96,9 +119,9 @@ def _history(cell: Path) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def merged(log: Path, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def merged(log: Path, rows: Sequence[TrialRow]) -> pd.DataFrame:
     """The log on disk with the rows of the methods searched now replaced."""
-    new = pd.DataFrame(rows, columns=list(LOG_COLUMNS))
+    new = pd.DataFrame([asdict(row) for row in rows], columns=list(LOG_COLUMNS))
     if not log.is_file():
         return new
     kept = pd.read_csv(log)
@@ -112,7 +135,7 @@ def with_choice(log: pd.DataFrame) -> pd.DataFrame:
     A method and its standing variants share one preset: the trial with the highest mean validation accuracy
     over these rows is chosen for all of them, the earlier one on a tie.
     """
-    family = log["method"].str.partition("@")[0]
+    family = log["method"].map(lambda key: parse_key(key)[0])
     means = log["val_accuracy"].groupby([family, log["trial"]]).mean()
     best = means.groupby(level=0).idxmax().map(lambda place: place[1])
     return log.assign(chosen=log["trial"] == family.map(best))

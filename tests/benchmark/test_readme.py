@@ -10,8 +10,8 @@ import pytest
 from benchmark.commands.options import CHECKOUT
 
 COLUMNS = {
-    "accuracy": "accuracy", "AUC unseen seed": "auc_seed", "AUC unseen architecture": "auc_arch",
-    "AUC unseen data": "auc_dataset", "AUC all": "auc_all", "OSCR all": "oscr_all",
+    "accuracy": "accuracy", "AUC unseen seed": "auc_unseen_seed", "AUC unseen architecture": "auc_unseen_arch",
+    "AUC unseen data": "auc_unseen_dataset", "AUC all": "auc_unseen_all", "OSCR all": "oscr_unseen_all",
 }  # fmt: skip
 PAGES = ("README.md", "docs/results.md")
 
@@ -36,7 +36,7 @@ def test_every_quoted_figure_is_that_of_the_board(page):
     for title, header, text in quoted_rows(page):
         if header not in COLUMNS or text == "n/a":
             continue
-        mean, deviation = (100 * sums.loc[title, f"{COLUMNS[header]}_{what}"] for what in ("mean", "sd"))
+        mean, deviation = (100 * sums.loc[title, f"{COLUMNS[header]}_{what}"] for what in ("mean", "sd_splits"))
         assert text == f"{mean:.1f} ± {deviation:.1f}", (title, header)
         checked += 1
     assert checked

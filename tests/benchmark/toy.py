@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.cells.cell import Cell, Planner, choose_methods
+from benchmark.cells.cell import Cell
+from benchmark.cells.plan import Planner, choose_methods
 from benchmark.cells.presets import Overrides, load_preset
 from benchmark.running.runner import Execution
 from datasets.catalogue import DataRequest

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from benchmark.commands import run as cli
+from benchmark.commands import run
+from benchmark.commands.run_all import console_main
 from tests.benchmark.toy import ToyRequest, stub_plugins
 
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as patch:
         stub_plugins(patch)
-        patch.setattr(cli, "DataRequest", ToyRequest)
-        sys.exit(cli.console_main())
+        patch.setattr(run, "DataRequest", ToyRequest)
+        sys.exit(console_main())

@@ -71,10 +71,11 @@ def test_base_is_judged_on_every_split_against_all_four_groups(place: Place, tre
         assert data["unknown"] == PLAN["splits"][split]["unknown"]
         sizes = {group: len(tree.lines[split, group]) for group in UNKNOWN_GROUPS}
         sizes["all"] = sum(sizes.values())
-        assert {name: part["images"] for name, part in values["groups"].items()} == sizes
-        for name, part in values["groups"].items():
-            assert math.isfinite(part["auc"]) and 0 <= part["auc"] <= 1, (split, name)
-        assert values["classes_present"] == 15
+        assert {name: part["images"] for name, part in values["unknown"].items()} == sizes
+        for name, part in values["unknown"].items():
+            auc = part["figures"]["auc"]
+            assert math.isfinite(auc) and 0 <= auc <= 1, (split, name)
+        assert values["closed_set"]["classes_present"] == 15
         with np.load(cell / "predictions.npz") as stored:
             assert set(tree.lines[split, "test"]) <= set(zip(stored["ids"], stored["label"], strict=True))
 

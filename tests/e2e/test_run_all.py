@@ -38,8 +38,8 @@ def test_the_run_leaves_a_cell_a_method_with_the_protocol_of_the_data(first_run:
     assert (len(data["known"]), data["known"][0], len(data["splits"])) == (15, "real", 5)
     assert {group: len(names) >= 8 for group, names in data["unknown"].items()} == dict.fromkeys(data["unknown"], True)
     values = json.loads((cells[0].parent / "evaluation.json").read_text())
-    assert 1 / 15 < values["accuracy"] <= 1
-    assert values["accuracy_unseen_real"] is not None
+    assert 1 / 15 < values["closed_set"]["figures"]["accuracy"] <= 1
+    assert values["real"]["unseen"] is not None
 
 
 def test_a_second_run_computes_nothing_and_changes_no_result(place: Place) -> None:

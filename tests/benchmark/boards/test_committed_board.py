@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -11,16 +10,21 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
-from benchmark.boards.leaderboard import CELLS, PUBLISHED, write_board
-from benchmark.boards.rows import evaluation_of
-from benchmark.cells.store import EVALUATION, cell_folders, read_arrays, read_record
-from benchmark.commands import agreement as agreement_command
-from benchmark.commands.main import SMALL_FILES, boards
+from benchmark.boards.committed import SMALL_FILES, boards
+from benchmark.boards.leaderboard import write_board
+from benchmark.boards.published import PUBLISHED, published_tables
+from benchmark.cells.files import EVALUATION, read_arrays
+from benchmark.cells.path import CELLS, cell_folders
+from benchmark.cells.record import read_record
+from benchmark.commands.agreement import compare_board
 from benchmark.commands.options import CHECKOUT
-from benchmark.evaluation.cell import evidence
+from benchmark.evaluation.cell import answers_in, evaluation_of
 from benchmark.evaluation.cluster_cells import FOLDER as CLUSTERS
-from benchmark.evaluation.predictions import PARTS
+from benchmark.evaluation.discovery import Groups
+from benchmark.evaluation.parts import PARTS
+from benchmark.evaluation.predictions import Predictions
 from benchmark.evaluation.verify import verify_cell
+from benchmark.studies.agreement import FILE
 from datasets.splits import UNKNOWN_GROUPS
 from methods.core.registry import FOLDERS_VARIABLE, load_registry
 
@@ -54,7 +58,7 @@ def test_a_cell_belongs_to_its_board_and_has_the_small_files_that_its_numbers_fo
     assert folder.parents[2].name == f"{record.cell.dataset}-{record.cell.preset}"
     assert {path.name for path in folder.iterdir()} <= {*SMALL_FILES, CLUSTERS}
     if record.status == "done":
-        assert (folder / evidence(record.kind)).is_file()
+        assert answers_in(folder) is not None
         assert (folder / EVALUATION).is_file()
 
 
@@ -67,8 +71,9 @@ def test_hash_place_and_every_stored_figure_follow_from_what_a_cell_holds(folder
 def test_the_main_figures_are_those_that_other_code_computes_from_the_stored_answers(folder):
     record = record_of(folder)
     if record.status == "done":
-        check = check_groups if record.kind == "discovery" else check_predictions
-        check(read_arrays(folder / evidence(record.kind)), evaluation_of(folder, record))
+        kind = answers_in(folder)
+        check = {Groups: check_groups, Predictions: check_predictions}[kind]
+        check(read_arrays(folder / kind.FILE), evaluation_of(folder, record))
 
 
 def check_predictions(arrays, stored):
@@ -77,9 +82,9 @@ def check_predictions(arrays, stored):
     of["all"] = np.logical_or.reduce([of[group] for group in UNKNOWN_GROUPS])
     right = (arrays["predicted"] == arrays["label"])[of["known"]]
     known = arrays["confidence"][of["known"]]
-    assert stored["accuracy"] == pytest.approx(right.mean(), abs=1e-12)
+    assert stored.closed_set.figures["accuracy"] == pytest.approx(right.mean(), abs=1e-12)
     for group in (*UNKNOWN_GROUPS, "all"):
-        unknown, figures = arrays["confidence"][of[group]], stored["groups"][group]
+        unknown, figures = arrays["confidence"][of[group]], stored.unknown[group].figures
         if unknown.size:
             truth, scores = np.repeat([1, 0], [known.size, unknown.size]), np.concatenate([known, unknown])
             assert figures["auc"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-9)
@@ -90,10 +95,10 @@ def check_predictions(arrays, stored):
 def check_groups(arrays, stored):
     """ARI by scikit-learn, purity as the share of images in the largest class of their group."""
     classes = [f"{part} {label}" for part, label in zip(arrays["part"], arrays["label"], strict=True)]
-    (row,) = [row for row in stored["clusterings"] if (row["pool"], row["of"]) == ("all", "all")]
-    assert row["ari"] == pytest.approx(adjusted_rand_score(classes, arrays["group"]), abs=1e-9)
+    (row,) = [row for row in stored.clusterings if (row.pool, row.of) == ("all", "all")]
+    assert row.figures["ari"] == pytest.approx(adjusted_rand_score(classes, arrays["group"]), abs=1e-9)
     largest = pd.crosstab(np.array(classes), arrays["group"]).max()
-    assert row["purity"] == pytest.approx(largest.sum() / len(classes), abs=1e-12)
+    assert row.figures["purity"] == pytest.approx(largest.sum() / len(classes), abs=1e-12)
 
 
 # -- boards --------------------------------------------------------------------------------------------
@@ -107,11 +112,10 @@ def rebuilt(tmp_path_factory):
         registry = load_registry()
     target: Path = tmp_path_factory.mktemp("leaderboards")
     (target / PUBLISHED).write_bytes((LEADERBOARDS / PUBLISHED).read_bytes())
-    for board in boards(Namespace(results=target / "no results", leaderboards=LEADERBOARDS)):
-        write_board(board, registry, target)
-        if (LEADERBOARDS / board.name / agreement_command.FILE).is_file():
-            options = Namespace(board=None, published="osma", leaderboards=target)
-            agreement_command.agreement([board], options)
+    for board in boards(target / "no results", LEADERBOARDS):
+        write_board(board, registry.ablations, target)
+        if (LEADERBOARDS / board.name / FILE).is_file():
+            compare_board(board, published_tables(target)["osma"], "osma", target / board.name)
     return target
 
 

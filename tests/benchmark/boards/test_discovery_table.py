@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from benchmark.boards.discovery_table import discovery_sections, rules
 from benchmark.boards.leaderboard import Board, render
+from benchmark.boards.published import PublishedRow
+from benchmark.evaluation.figures import DiscoveryEvaluation, FoundClusters, KMeansClusters
+from benchmark.metrics.open_set import VERSION
 from tests.benchmark.boards.test_leaderboard import table
 from tests.benchmark.rows import entry, figures
 
 
-def clustering(k, purity=0.5, ari=0.4, seed=0, classes=8, **others):
-    return {
-        "by": "k-means", "of": "all", "pool": "all", "normalisation": "none", "k": k, "effective_k": k, "seed": seed,
-        "images": 48, "classes": classes, "groups": k, "purity": purity, "nmi": 0.6, "ari": ari, **others,
-    }  # fmt: skip
+def clustering(k, purity=0.5, ari=0.4, seed=0, classes=8, pool="all", normalisation="none"):
+    figures = {"purity": purity, "nmi": 0.6, "ari": ari}
+    return KMeansClusters(pool, 48, classes, k, figures, normalisation, k, k, seed, 10, 1.0, 5, 0.1, "by hand")
 
 
-def own(groups, purity=0.3, of="all", pool="all", coverage=1.0):
-    return {
-        "by": "method", "of": of, "pool": pool, "coverage": coverage, "images": 48, "classes": 8, "groups": groups,
-        "purity": purity, "nmi": 0.5, "ari": 0.2,
-    }  # fmt: skip
+def own(clusters, purity=0.3, of="all", pool="all", coverage=1.0):
+    return FoundClusters(pool, 48, 8, clusters, {"purity": purity, "nmi": 0.5, "ari": 0.2}, of, coverage)
 
 
-def discovery(split="split1", groups=5, purity=0.3, **options):
-    rows = [own(groups, purity), own(groups - 1, 0.9, "discovered", coverage=0.75), own(3, pool="known+seed")]
-    return entry("sorter", split, values=figures(0.5, clusterings=rows), kind="discovery", **options)
+def discovery(split="split1", clusters=5, purity=0.3, **options):
+    rows = own(clusters, purity), own(clusters - 1, 0.9, "discovered", coverage=0.75), own(3, pool="known+seed")
+    return entry("sorter", split, values=DiscoveryEvaluation(VERSION, 0.5, 2, rows), kind="discovery", **options)
 
 
 def ordinary(*rows, split="split1", key="nearest", **options):
-    return entry(key, split, values=figures(0.5, clusterings=list(rows)), **options)
+    return entry(key, split, values=figures(0.5, clusterings=rows), **options)
 
 
 def sections(*entries, published=()):
@@ -71,7 +67,7 @@ def test_means_go_over_kmeans_seeds_then_splits_and_the_spread_of_seeds_stands_a
 
 
 def test_a_number_counts_as_found_only_on_the_split_where_it_was_found():
-    shown = rows_of(sections(discovery(groups=5), ordinary(clustering(5), split="split2"))[MAIN])
+    shown = rows_of(sections(discovery(clusters=5), ordinary(clustering(5), split="split2"))[MAIN])
     assert shown[1]["Number of groups"] == "fixed 5"
 
 
@@ -116,7 +112,7 @@ def test_a_failed_discovery_stands_in_the_table_as_such():
 
 
 def test_published_rows_stand_last_in_the_first_table_only():
-    published = [{"title": "Theirs", "k": 49, "purity": 32.89, "nmi": 61.89, "ari": 21.05}]
+    published = [PublishedRow(title="Theirs", k=49, figures={"purity": 32.89, "nmi": 61.89, "ari": 21.05})]
     shown = sections(discovery(), published=published)
     row = rows_of(shown[MAIN])[-1]
     assert (row["Method"], row["k"], row["Purity ↑"], row["From"]) == ("Theirs", "49", "32.89", "published")
@@ -128,12 +124,11 @@ def test_without_any_clustering_there_is_no_table():
 
 
 def test_a_board_shows_the_table_and_keeps_discovery_out_of_the_others(registry):
-    page = render(Board("toy-smoke", [discovery(), ordinary(clustering(5), clustering(8))]), registry, {})
+    page = render(Board("toy-smoke", [discovery(), ordinary(clustering(5), clustering(8))]), registry.ablations, {})
     assert [row["Method"] for row in table(page, MAIN)] == ["Sorter", "Nearest", "Nearest"]
     assert [row["Method"] for row in table(page, "Open-set recognition")] == ["Nearest"]
     assert len(re.findall("^## Discovery", page, re.MULTILINE)) == 2
 
 
-@pytest.mark.parametrize("kind", ["discovery", "osr"])
-def test_evaluations_of_an_earlier_form_are_passed_over(kind):
-    assert sections(entry("old", values=figures(0.5), kind=kind)) == {}
+def test_a_row_whose_features_have_not_been_clustered_is_in_no_table():
+    assert sections(entry("plain", values=figures(0.5))) == {}

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import yaml
 
 from benchmark.boards.leaderboard import Board, build_board, render, write_board
+from benchmark.boards.published import PublishedRow, published_tables
 from benchmark.boards.rows import COMMITTED
-from tests.benchmark.rows import SPLITS, entry, figures, row_cell, store_row
+from benchmark.cells.record import Cost
+from benchmark.evaluation.figures import Decisions, RealImages
+from tests.benchmark.rows import DATA, SPLITS, curves, entry, figures, row_cell, store_row
+from tests.benchmark.toy import refused
 
 
 def table(page, heading):
@@ -26,8 +31,16 @@ def full_row(key, accuracy=0.5, oscr=0.5, **options):
     return [entry(key, split, values=figures(accuracy, oscr=oscr), **options) for split in SPLITS]
 
 
+def published_by_data(published):
+    """Published rows as they are read from the file."""
+    return {
+        data: {table: [PublishedRow.model_validate(row) for row in rows] for table, rows in tables.items()}
+        for data, tables in (published or {}).items()
+    }
+
+
 def page_of(registry, entries, published=None):
-    return render(Board("toy-smoke", entries), registry, published or {})
+    return render(Board("toy-smoke", entries), registry.ablations, published_by_data(published))
 
 
 # -- one table ---------------------------------------------------------------------------------------
@@ -82,7 +95,7 @@ def test_a_method_stands_in_the_table_of_its_kind_or_in_those_that_it_names(regi
         *full_row("o"),
         *full_row("both", tables=("attribution", "open-set")),
         *full_row("own", tables=("fingerprints",)),
-        *full_row("d", kind="discovery"),
+        *full_row("d", kind="discovery", status="failed"),
     ]
     page = page_of(registry, entries)
     assert {row["Method"] for row in table(page, "Attribution")} == {"A", "Both"}
@@ -97,12 +110,11 @@ def test_a_board_of_failures_alone_can_be_shown(registry):
 
 
 def test_hard_decisions_real_images_cost_and_seeds_are_shown(registry):
-    decisions = {"known_accepted": 0.95, "unknown_rejected": {"seed": 0.1, "all": 0.2}, "k_plus_1_accuracy": 0.6}
-    values = figures(0.9, decisions=decisions, accuracy_seen_real=0.8, accuracy_unseen_real=None)
-    cost = {"parameters": 1234567, "train_seconds": 61.4, "images_per_second": 250.0}
+    values = figures(0.9, decisions=Decisions(0.3, 0.95, {"seed": 0.1, "all": 0.2}, 0.6), real=RealImages(seen=0.8))
+    cost = Cost(parameters=1234567, train_seconds=61.4, images_per_second=250.0)
     entries = [
-        entry(seed=0, values={**values, "groups": figures(0, auc=0.5)["groups"]}, cost=cost),
-        entry(seed=1, values={**values, "groups": figures(0, auc=0.6)["groups"]}, cost=cost),
+        entry(seed=0, values=replace(values, unknown=curves(0.5)), cost=cost),
+        entry(seed=1, values=replace(values, unknown=curves(0.6)), cost=cost),
     ]
     page = page_of(registry, entries)
     (hard,) = table(page, "Known or unknown at the threshold that accepts 95 % of validation images")
@@ -119,7 +131,7 @@ def test_a_study_is_shown_in_its_own_order_once_two_of_its_rows_are_there(regist
 
 
 def test_other_confidences_have_a_table_of_their_own(registry):
-    values = figures(0.8, variants={"margin": figures(0, auc=0.25)["groups"]})
+    values = figures(0.8, variants={"margin": curves(0.25)})
     page = page_of(registry, [entry(values=values)])
     (row,) = table(page, "Other confidences that the methods declare")
     assert (row["Method"], row["Unseen seed AUC ↑"]) == ("Nearest: margin", "**25.00**")
@@ -139,15 +151,18 @@ def test_a_page_states_data_preset_splits_seeds_and_checkpoint(registry):
 
 
 def test_a_page_says_if_images_of_the_recipe_are_missing(registry):
-    data = {**entry().record.data, "coverage": 0.25}
+    data = replace(DATA, coverage=0.25)
     assert "**Data** toy (noise), 25.0% of its images ·" in page_of(registry, [entry(data=data)])
 
 
 # -- published rows ----------------------------------------------------------------------------------
 
 PUBLISHED = {
-    "osma": {"open-set": [{"title": "POSE", "accuracy": 94.81, "auc_all": 82.76}]},
-    "toy": {"open-set": [{"title": "Legend", "accuracy": 99.0, "oscr_seed": 1.5}], "attribution": [{"title": "Other"}]},
+    "osma": {"open-set": [{"title": "POSE", "accuracy": 94.81, "auc_unseen_all": 82.76}]},
+    "toy": {
+        "open-set": [{"title": "Legend", "accuracy": 99.0, "oscr_unseen_seed": 1.5}],
+        "attribution": [{"title": "Other"}],
+    },
 }
 
 
@@ -183,7 +198,7 @@ def test_rows_of_different_data_or_rules_never_share_a_table(registry, fields):
 
 def test_summaries_on_disk_keep_protocols_apart(registry, tmp_path):
     entries = [*full_row("same", 0.2), *full_row("same", 0.8, fields={"fingerprint": "e" * 64})]
-    write_board(Board("toy-smoke", entries), registry, tmp_path)
+    write_board(Board("toy-smoke", entries), registry.ablations, tmp_path)
     sums = pd.read_csv(tmp_path / "toy-smoke" / "summary.csv")
     assert dict(zip(sums["fingerprint"].str[0], sums["accuracy_mean"], strict=True)) == pytest.approx(
         {"f": 0.2, "e": 0.8}
@@ -219,7 +234,7 @@ def test_a_board_joins_committed_and_local_cells_and_leaves_the_committed_files_
     store_row(results, row_cell("shared", "split3"))
     store_row(results, row_cell("mine"))
     before = contents(leaderboards)
-    path = write_board(build_board("toy", "smoke", results, leaderboards), registry, leaderboards)
+    path = write_board(build_board("toy", "smoke", results, leaderboards), registry.ablations, leaderboards)
     after = contents(leaderboards)
     assert all(after[file] == facts for file, facts in before.items())
     rows = {row["Method"]: (row["Splits"], row["From"]) for row in table(path.read_text(), "Open-set recognition")}
@@ -248,9 +263,9 @@ def test_the_files_of_a_board_hold_plain_numbers_as_fractions(registry, places):
     results, leaderboards = places
     store_row(results, row_cell(split="split1"), figures(0.75))
     store_row(results, row_cell(split="split2"), status="failed", reason="why")
-    path = write_board(build_board("toy", "smoke", results, leaderboards), registry, leaderboards)
+    path = write_board(build_board("toy", "smoke", results, leaderboards), registry.ablations, leaderboards)
     (row,) = json.loads((path.parent / "board.json").read_text())["rows"]
-    assert (row["method"], row["accuracy_mean"], row["accuracy_sd"], row["failed"]) == ("nearest", 0.75, None, 1)
+    assert (row["method"], row["accuracy_mean"], row["accuracy_sd_splits"], row["failed"]) == ("nearest", 0.75, None, 1)
     cells = pd.read_csv(path.parent / "cells.csv")
     assert cells[["split", "status"]].to_numpy().tolist() == [["split1", "done"], ["split2", "failed"]]
     assert cells["accuracy"].fillna(-1).tolist() == [0.75, -1]
@@ -263,7 +278,7 @@ def test_writing_a_board_twice_gives_the_same_bytes(registry, places):
     for key in ("b", "a"):
         store_row(results, row_cell(key))
     pages = [
-        write_board(build_board("toy", "smoke", results, leaderboards), registry, leaderboards).read_bytes()
+        write_board(build_board("toy", "smoke", results, leaderboards), registry.ablations, leaderboards).read_bytes()
         for _ in range(2)
     ]
     assert pages[0] == pages[1]
@@ -275,5 +290,20 @@ def test_published_rows_are_read_from_the_file_of_all_boards(registry, places):
     store_row(results, row_cell())
     leaderboards.mkdir()
     (leaderboards / "published.yaml").write_text(yaml.safe_dump(PUBLISHED))
-    path = write_board(build_board("toy", "smoke", results, leaderboards), registry, leaderboards)
+    path = write_board(build_board("toy", "smoke", results, leaderboards), registry.ablations, leaderboards)
     assert re.search(r"\| Legend .*\| published", path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("osma: [", "is damaged"),
+        ("osma: {open-set: [{accuracy: 1}]}", "osma.open-set.0.title: Field required"),
+        ("osma: {open-set: [{title: A, accuracy: much}]}", "figures.accuracy: Input should be a valid number"),
+        ("osma: {open-set: [{title: A, auc_all: 1}]}", "osma.open-set.0: there is no column 'auc_all'; did you mean"),
+    ],
+)
+def test_a_mistake_in_the_published_figures_is_one_line(tmp_path, text, said):
+    (tmp_path / "published.yaml").write_text(text)
+    with refused(said):
+        published_tables(tmp_path)

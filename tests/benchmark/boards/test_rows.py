@@ -12,13 +12,16 @@ from benchmark.boards.rows import (
     cells_frame,
     comparable,
     confidences_frame,
-    evaluation_of,
     load_entries,
     merge,
     summary,
 )
-from benchmark.cells.store import EVALUATION, PREDICTIONS, read_record
-from tests.benchmark.rows import entry, figures, row_cell, store_row
+from benchmark.cells.files import EVALUATION
+from benchmark.cells.record import read_record
+from benchmark.evaluation.cell import evaluation_of
+from benchmark.evaluation.figures import Curve
+from benchmark.evaluation.predictions import Predictions
+from tests.benchmark.rows import curves, entry, figures, row_cell, store_row
 from tests.benchmark.toy import refused
 
 
@@ -38,24 +41,23 @@ def test_seeds_are_averaged_within_a_split_before_splits_are():
         ]
     )
     assert line["accuracy_mean"] == pytest.approx((0.85 + 0.75) / 2)
-    assert line["accuracy_sd"] == pytest.approx(math.sqrt(2 * 0.05**2 / (2 - 1)))
-    assert line["accuracy_seed_sd"] == pytest.approx(math.sqrt(2 * 0.05**2 / (2 - 1)))
+    assert line["accuracy_sd_splits"] == pytest.approx(math.sqrt(2 * 0.05**2 / (2 - 1)))
+    assert line["accuracy_sd_seeds"] == pytest.approx(math.sqrt(2 * 0.05**2 / (2 - 1)))
     assert (line["splits"], line["seeds"]) == (2, 2)
 
 
 def test_one_split_has_no_deviation():
     line = line_of([entry(values=figures(0.8))])
     assert line["accuracy_mean"] == pytest.approx(0.8)
-    assert math.isnan(line["accuracy_sd"])
-    assert math.isnan(line["accuracy_seed_sd"])
+    assert math.isnan(line["accuracy_sd_splits"])
+    assert math.isnan(line["accuracy_sd_seeds"])
 
 
 def test_a_figure_that_a_split_lacks_is_left_out_of_the_mean():
-    with_none = figures(0.8)
-    with_none["groups"]["dataset"]["auc"] = None
-    line = line_of([entry(values=with_none), entry(split="split2", values=figures(0.6, auc=0.7))])
-    assert line["auc_dataset_mean"] == pytest.approx(0.7)
-    assert line["auc_seed_mean"] == pytest.approx((0.5 + 0.7) / 2)
+    without = figures(0.8, unknown={**curves(0.5), "dataset": Curve(0)})
+    line = line_of([entry(values=without), entry(split="split2", values=figures(0.6, auc=0.7))])
+    assert line["auc_unseen_dataset_mean"] == pytest.approx(0.7)
+    assert line["auc_unseen_seed_mean"] == pytest.approx((0.5 + 0.7) / 2)
 
 
 def test_failed_and_skipped_cells_are_counted_and_have_no_figures():
@@ -78,10 +80,10 @@ def test_a_row_of_failures_alone_still_has_a_line():
 
 
 def test_other_confidences_make_lines_of_their_own():
-    values = figures(0.8, variants={"margin": figures(0, auc=0.25)["groups"]})
+    values = figures(0.8, variants={"margin": curves(0.25)})
     frame = confidences_frame([entry("nearest@x", values=values), entry(split="split2", status="failed")])
     assert frame[["method", "title"]].to_numpy().tolist() == [["nearest@x/margin", "Nearest (x): margin"]]
-    assert frame["auc_all"].tolist() == [0.25]
+    assert frame["auc_unseen_all"].tolist() == [0.25]
     assert frame["accuracy"].tolist() == [0.8]
 
 
@@ -140,24 +142,24 @@ def load(folder):
 
 def test_stored_figures_are_taken_as_they_are(tmp_path):
     folder = store_row(tmp_path, row_cell(), figures(0.123))
-    assert load(folder)["accuracy"] == 0.123
+    assert load(folder).closed_set.figures["accuracy"] == 0.123
 
 
-@pytest.mark.parametrize("damage", [None, "{", "[]", '{"metric_version": 0, "accuracy": 0.123}'])
+@pytest.mark.parametrize("damage", [None, "{", "[]", "{}", '{"schema": 2, "metric_version": 0}', '{"schema": 3}'])
 def test_figures_that_are_missing_damaged_or_of_other_definitions_are_computed_afresh(tmp_path, damage):
     folder = store_row(tmp_path, row_cell())
     if damage is not None:
         (folder / EVALUATION).write_text(damage)
     before = sorted(path.name for path in folder.iterdir())
-    assert load(folder)["accuracy"] == 1.0
-    assert load(folder)["groups"]["all"]["auc"] == 1.0
+    assert load(folder).closed_set.figures["accuracy"] == 1.0
+    assert load(folder).unknown["all"].figures["auc"] == 1.0
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_a_cell_without_figures_and_predictions_is_one_clear_line(tmp_path):
     folder = store_row(tmp_path, row_cell())
-    (folder / PREDICTIONS).unlink()
-    with refused(f"{folder} has lost its {PREDICTIONS}; delete the folder to compute the cell again"):
+    (folder / Predictions.FILE).unlink()
+    with refused(f"{folder} has lost its predictions.npz or groups.npz; delete the folder to compute the cell again"):
         load(folder)
 
 

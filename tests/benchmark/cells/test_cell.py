@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.cells.cell import Request, choose_methods
+from benchmark.cells.plan import Request, choose_methods
 from datasets.settings import DataSettings
 from tests.benchmark.toy import Toy, planned, refused, toy_request
 
@@ -18,8 +18,10 @@ def cell(registry):
 
 def test_a_cell_lies_in_data_set_preset_method_split_and_seed(registry):
     cell = planned(registry, "nearest@raising", splits=("split2",), seeds=(3,))[0]
-    assert cell.path.as_posix() == "toy/smoke/nearest@raising/split2-seed3"
-    assert cell.sibling("follower").as_posix() == "toy/smoke/follower/split2-seed3"
+    assert cell.path.in_results.as_posix() == "toy/smoke/nearest@raising/split2-seed3"
+    assert cell.path.of("follower").in_results.as_posix() == "toy/smoke/follower/split2-seed3"
+    assert cell.path.in_board.as_posix() == "nearest@raising/split2-seed3"
+    assert cell.path.board == "toy-smoke"
 
 
 @pytest.mark.parametrize(

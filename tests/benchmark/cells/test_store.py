@@ -15,20 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.cells.store import (
-    CELL,
-    PREDICTIONS,
-    Record,
-    Store,
-    cell_folders,
-    plain,
-    read_arrays,
-    read_record,
-    records_below,
-    write_arrays,
-    write_json,
-    write_record,
-)
+from benchmark.cells.files import plain, read_arrays, write_arrays, write_json
+from benchmark.cells.path import CELL, cell_folders
+from benchmark.cells.record import Cost, Record, read_record, write_record
+from benchmark.cells.store import Store, records_below
+from benchmark.evaluation.predictions import Predictions
+from tests.benchmark.rows import DATA
 from tests.benchmark.toy import planned, refused
 
 
@@ -41,7 +33,7 @@ def record_of(cell, status="done", **facts):
 
 
 def fill(folder, cell, value=0.0):
-    write_arrays(folder / PREDICTIONS, {"confidence": np.full(3, value)})
+    write_arrays(folder / Predictions.FILE, {"confidence": np.full(3, value)})
     (folder / "model").mkdir()
     (folder / "model" / "weights").write_bytes(b"\1\2\3")
     write_record(folder, record_of(cell))
@@ -70,7 +62,7 @@ def test_a_written_cell_is_done_and_has_what_was_put_in(store, cell):
     assert store.status(cell) is None
     write(store, cell)
     assert store.done(cell)
-    assert set(content(store.folder(cell))) == {CELL, PREDICTIONS, "model/weights"}
+    assert set(content(store.folder(cell))) == {CELL, Predictions.FILE, "model/weights"}
     record = read_record(store.folder(cell))
     assert record is not None
     assert (record.cell, record.hash, record.status) == (cell, cell.hash, "done")
@@ -156,7 +148,8 @@ PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
 from benchmark.cells.cell import Cell
-from benchmark.cells.store import Store, Record, write_record
+from benchmark.cells.record import Record, write_record
+from benchmark.cells.store import Store
 cell = Cell(**json.loads(sys.argv[2]))
 with Store(Path(sys.argv[1])).writing(cell) as folder:
     write_record(folder, Record(cell, cell.hash, "done", "osr", "Title", "Paper"))
@@ -182,7 +175,7 @@ def test_a_finished_cell_is_moved_aside_and_never_overwritten(store, cell):
         write(store, cell, value)
     names = sorted(path.name for path in store.folder(cell).parent.iterdir())
     assert names == ["split1-seed0", "split1-seed0.old0", "split1-seed0.old1"]
-    values = [read_arrays(store.folder(cell).parent / name / PREDICTIONS)["confidence"][0] for name in names]
+    values = [read_arrays(store.folder(cell).parent / name / Predictions.FILE)["confidence"][0] for name in names]
     assert values == [2, 0, 1]
 
 
@@ -225,7 +218,7 @@ def test_a_damaged_record_is_one_clear_line(store, cell, damage):
         store.status(cell)
 
 
-@pytest.mark.parametrize("key", ["cell", "hash", "status", "kind", "tables"])
+@pytest.mark.parametrize("key", ["cell", "hash", "status", "kind", "title"])
 def test_a_record_that_lacks_something_is_damaged(store, cell, key):
     write(store, cell)
     path = store.folder(cell) / CELL
@@ -247,7 +240,7 @@ def test_a_record_of_a_newer_release_asks_for_an_update(store, cell):
 def test_a_record_comes_back_as_it_was_written_but_for_who_needed_it(tmp_path, registry):
     cell = planned(registry, "follower", splits=("split1",))[0]
     assert cell.needed_by == "follower"
-    record = record_of(cell, tables=("open-set",), data={"splits": ["a"]}, cost={"parameters": 3})
+    record = record_of(cell, tables=("open-set",), data=DATA, cost=Cost(parameters=3))
     write_record(tmp_path, record)
     stored = json.loads((tmp_path / CELL).read_text())
     assert "needed_by" not in stored["cell"]

@@ -13,8 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.cells.store import CELL, EVALUATION, HISTORY, PREDICTIONS, Store
+from benchmark.cells.files import EVALUATION, HISTORY
+from benchmark.cells.path import CELL
+from benchmark.cells.store import Store
 from benchmark.commands.main import main
+from benchmark.evaluation.predictions import Predictions
 from datasets.console import exit_status
 from methods.core.batches import Batch
 from methods.core.method import Task
@@ -56,9 +59,9 @@ def stored(folder):
 def test_evaluate_computes_figures_from_predictions_again(places, cells, capsys):
     folder = Store(cells).folder(row_cell("nearest"))
     record = (folder / CELL).read_bytes()
-    assert stored(folder)["accuracy"] == 0.25
+    assert stored(folder)["closed_set"]["figures"]["accuracy"] == 0.25
     assert call("evaluate", places) == 0
-    assert stored(folder)["accuracy"] == 1.0
+    assert stored(folder)["closed_set"]["figures"]["accuracy"] == 1.0
     assert (folder / CELL).read_bytes() == record
     assert capsys.readouterr().out == "2 cells evaluated from their stored predictions\n"
     assert call("verify", places) == 0
@@ -66,7 +69,7 @@ def test_evaluate_computes_figures_from_predictions_again(places, cells, capsys)
 
 def test_evaluate_adds_official_figures_on_request(places, cells):
     assert call("evaluate", places, "--official") == 0
-    assert "official_oscr" in stored(Store(cells).folder(row_cell("nearest")))["groups"]["all"]
+    assert "official_oscr" in stored(Store(cells).folder(row_cell("nearest")))["unknown"]["all"]["figures"]
     assert call("verify", places) == 0
 
 
@@ -120,7 +123,7 @@ def test_verify_finds_a_tampered_local_or_committed_cell_and_ends_with_1(places,
     *faults, last = capsys.readouterr().out.splitlines()
     assert len(faults) == 2
     assert "is damaged" in faults[0]
-    assert f"{committed.parent}: accuracy is 0.5" in faults[1]
+    assert f"{committed.parent}: closed_set.figures.accuracy is 0.5" in faults[1]
     assert last == "5 cells checked, 2 faults"
 
 
@@ -144,7 +147,7 @@ def test_submit_copies_the_small_files_of_finished_cells(places, cells):
         "nearest/split1-seed0", "other@x/split1-seed0",
     ]  # fmt: skip
     names = sorted(path.name for path in (copied / "nearest" / "split1-seed0").iterdir())
-    assert names == sorted([CELL, EVALUATION, HISTORY, PREDICTIONS])
+    assert names == sorted([CELL, EVALUATION, HISTORY, Predictions.FILE])
 
 
 def test_submit_copies_the_named_methods_only_and_replaces_what_was_there(places, cells):

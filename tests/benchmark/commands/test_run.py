@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cells.store import CELL, Store
-from benchmark.commands import run as cli
+from benchmark.cells.path import CELL
+from benchmark.cells.presets import load_preset
+from benchmark.cells.store import Store
+from benchmark.commands import run as running
+from benchmark.commands import run_all
 from benchmark.commands.options import job_count, requested
 from datasets.console import exit_status
 from datasets.core.split_list import number_list, split_list
@@ -22,13 +25,13 @@ from tests.benchmark.toy import ToyRequest, planned, refused, toy_request
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys):
     """The command with a results folder of its own: exit status, standard output, standard error."""
-    monkeypatch.setattr(cli, "DataRequest", ToyRequest)
+    monkeypatch.setattr(running, "DataRequest", ToyRequest)
     monkeypatch.chdir(tmp_path)
     places = ["--results", "my results", "--leaderboards", "my boards", "--preset", "smoke", "--jobs", "1"]
 
     def run(*words):
         capsys.readouterr()
-        status = exit_status(lambda: cli.main([*places, *words]))
+        status = exit_status(lambda: run_all.main([*places, *words]))
         output = capsys.readouterr()
         return status, output.out, output.err
 
@@ -275,7 +278,7 @@ def test_a_folder_that_cannot_be_used_is_one_line_on_stderr_and_2_before_anythin
 
 def test_help_lists_the_options_of_the_contract(capsys):
     with pytest.raises(SystemExit) as end:
-        cli.main(["--help"])
+        run_all.main(["--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     for option in ("methods", "splits", "seeds", "dataset", "data-root", "preset", "set", "variant", "ablation",
@@ -314,14 +317,14 @@ def test_numbers_of_another_form_are_refused(text):
 
 
 def test_jobs_follow_the_cores_and_the_threads_of_a_cell_unless_given(monkeypatch):
-    preset = cli.load_preset("smoke", "toy", {})
-    two = cli.load_preset("smoke", "toy", {"run": {"threads": 3}})
+    preset = load_preset("smoke", "toy", {})
+    two = load_preset("smoke", "toy", {"run": {"threads": 3}})
     monkeypatch.setattr("benchmark.commands.options.cpu_count", lambda: 8)
     assert job_count("5", "cpu", preset) == 5
     assert (job_count("auto", "cpu", preset), job_count("auto", "cpu", two)) == (8, 2)
     monkeypatch.setattr("benchmark.commands.options.cpu_count", lambda: 1)
     assert job_count("auto", "cpu", two) == 1
-    monkeypatch.setattr("benchmark.commands.options.is_accelerator", lambda device: True)
+    monkeypatch.setattr("methods.core.device.is_accelerator", lambda device: True)
     assert job_count("auto", "cpu", preset) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,15 +12,24 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from benchmark.boards.rows import LOCAL, load_entries
-from benchmark.cells.store import CELL, EVALUATION, Store, read_arrays, read_record, write_arrays
-from benchmark.commands import cluster as cluster_command
-from benchmark.commands import run as cli
-from benchmark.commands.cluster import ClusterPlan, beside, cluster_all, cluster_for_table, found_groups, true_number
+from benchmark.cells.files import EVALUATION, read_arrays, write_arrays
+from benchmark.cells.path import CELL
+from benchmark.cells.record import read_record
+from benchmark.cells.store import Store
+from benchmark.commands import run, run_all
 from benchmark.commands.main import main
-from benchmark.evaluation import cluster_cells
 from benchmark.evaluation.cell import evaluate_cell
-from benchmark.evaluation.cluster_cells import FEATURES, FOLDER, Wish, cluster_cell, missing, statistics
-from benchmark.evaluation.pools import in_pool, pool_order, true_classes
+from benchmark.evaluation.cluster_cells import FEATURES, FOLDER, KMeansRequest, cluster_cell, missing, statistics
+from benchmark.evaluation.cluster_plan import (
+    ClusterPlan,
+    cluster_all,
+    cluster_for_table,
+    discoveries,
+    found_clusters,
+    outdated,
+    true_number,
+)
+from benchmark.evaluation.parts import in_pool, pool_order, true_classes
 from benchmark.evaluation.predictions import Predictions
 from benchmark.evaluation.verify import verify_cell
 from benchmark.running.runner import run_plan
@@ -69,7 +79,7 @@ def local(root):
 
 def test_ids_are_those_of_kmeans_on_the_pool_in_its_shuffled_order(root):
     folder = cell(root)
-    cluster_cell(folder, Wish(3, "known+arch", seed=1, n_init=2))
+    cluster_cell(folder, KMeansRequest(3, "known+arch", seed=1, n_init=2))
     kept = read_arrays(folder / FOLDER / "known+arch-k3-none-seed1-init2.npz")
     rows = np.flatnonzero(in_pool(Predictions.load(folder).part, "known+arch"))
     order = pool_order(len(rows))
@@ -81,28 +91,28 @@ def test_ids_are_those_of_kmeans_on_the_pool_in_its_shuffled_order(root):
     assert "scikit-learn" in str(kept["made_with"])
 
 
-def test_the_same_wish_gives_the_same_ids_and_is_not_computed_again(root):
-    wish = Wish(4, n_init=2)
-    assert missing(cell(root), [wish]) == [wish]
-    first = read_arrays(cluster_cell(cell(root), wish) / FOLDER / wish.file)["ids"]
-    assert missing(cell(root), [wish]) == []
-    (cell(root) / FOLDER / wish.file).unlink()
-    assert (read_arrays(cluster_cell(cell(root), wish) / FOLDER / wish.file)["ids"] == first).all()
+def test_the_same_request_gives_the_same_ids_and_is_not_computed_again(root):
+    request = KMeansRequest(4, n_init=2)
+    assert missing(cell(root), [request]) == [request]
+    first = read_arrays(cluster_cell(cell(root), request) / FOLDER / request.file)["ids"]
+    assert missing(cell(root), [request]) == []
+    (cell(root) / FOLDER / request.file).unlink()
+    assert (read_arrays(cluster_cell(cell(root), request) / FOLDER / request.file)["ids"] == first).all()
 
 
 def test_other_features_under_the_same_name_are_clustered_again(root):
-    wish = Wish(4, n_init=2)
-    cluster_cell(cell(root), wish)
+    request = KMeansRequest(4, n_init=2)
+    cluster_cell(cell(root), request)
     stored = read_arrays(cell(root) / FEATURES)
     write_arrays(cell(root) / FEATURES, {**stored, "features": stored["features"] + 1})
-    assert missing(cell(root), [wish]) == [wish]
+    assert missing(cell(root), [request]) == [request]
 
 
 def test_training_statistics_lie_beside_the_features_and_serve_to_standardise(root):
     stored = read_arrays(cell(root) / FEATURES)
     assert stored["train_mean"].shape == stored["train_std"].shape == (3,)
-    wish = Wish(3, normalisation="standardize", n_init=2)
-    ids = read_arrays(cluster_cell(cell(root), wish) / FOLDER / wish.file)["ids"]
+    request = KMeansRequest(3, normalisation="standardize", n_init=2)
+    ids = read_arrays(cluster_cell(cell(root), request) / FOLDER / request.file)["ids"]
     rows = np.flatnonzero(in_pool(Predictions.load(cell(root)).part, "all"))
     order = pool_order(len(rows))
     scaled = (stored["features"][rows][order].astype(np.float64) - stored["train_mean"]) / stored["train_std"]
@@ -120,7 +130,7 @@ def test_features_without_training_statistics_cannot_be_standardised(root):
     stored = read_arrays(cell(root) / FEATURES)
     write_arrays(cell(root) / FEATURES, {"features": stored["features"]})
     with refused("lacks the mean of its training features"):
-        cluster_cell(cell(root), Wish(3, normalisation="standardize"))
+        cluster_cell(cell(root), KMeansRequest(3, normalisation="standardize"))
 
 
 # -- how many groups ---------------------------------------------------------------------------------
@@ -133,17 +143,16 @@ def test_the_true_number_counts_every_unknown_class_and_every_known_one(root):
 
 def test_the_number_found_is_that_of_discovery_on_the_same_split_and_seed(root):
     ordinary, other = (read_record(cell(root, split=split)) for split in ("split1", "split2"))
-    (found,) = beside(cell(root), ordinary)
-    assert found[0] == cell(root, "sorter")
-    assert list(beside(cell(root, split="split2"), other)) == []
+    (found,) = discoveries(cell(root), ordinary)
+    assert list(discoveries(cell(root, split="split2"), other)) == []
     groups = read_arrays(cell(root, "sorter") / "groups.npz")
-    assert found_groups(*found, "all") == len(np.unique(groups["group"]))
-    wishes = ClusterPlan(seeds=(0, 1)).wishes(cell(root), ordinary)
-    assert {(wish.k, wish.seed) for wish in wishes} == {
-        (k, s) for k in (8, found_groups(*found, "all")) for s in (0, 1)
+    assert found_clusters(found, "all") == len(np.unique(groups["group"]))
+    requests = ClusterPlan(seeds=(0, 1)).requests(cell(root), ordinary)
+    assert {(request.k, request.seed) for request in requests} == {
+        (k, s) for k in (8, found_clusters(found, "all")) for s in (0, 1)
     }
-    assert [wish.k for wish in ClusterPlan(rules=("49",), seeds=(0,)).wishes(cell(root), ordinary)] == [49]
-    assert {wish.k for wish in QUICK.wishes(cell(root, split="split2"), other)} == {8}
+    assert [request.k for request in ClusterPlan(rules=("49",), seeds=(0,)).requests(cell(root), ordinary)] == [49]
+    assert {request.k for request in QUICK.requests(cell(root, split="split2"), other)} == {8}
 
 
 # -- all cells ---------------------------------------------------------------------------------------
@@ -153,16 +162,17 @@ def test_figures_follow_from_kept_ids_bit_by_bit_without_the_features(root):
     assert cluster_all(local(root), QUICK) == 3
     stored = json.loads((cell(root) / EVALUATION).read_text())
     (cell(root) / FEATURES).unlink()
-    fresh = evaluate_cell(cell(root), read_record(cell(root)).data)
-    assert json.loads(json.dumps(fresh)) == stored
+    fresh = evaluate_cell(cell(root), read_record(cell(root)).facts)
+    assert json.loads(json.dumps(asdict(fresh))) == stored
     assert verify_cell(cell(root)) == []
     assert len(stored["clusterings"]) == 2
     truth = Predictions.load(cell(root))
     inside = in_pool(truth.part, "all")
     row = next(row for row in stored["clusterings"] if row["k"] == 8)
     ids = read_arrays(cell(root) / FOLDER / "all-k8-none-seed0-init2.npz")["ids"]
-    assert row["ari"] == adjusted_rand_score(true_classes(truth.part, truth.label)[inside], ids)
-    assert (row["classes"], row["groups"], row["images"]) == (8, 8, 48)
+    expected = adjusted_rand_score(true_classes(truth.part, truth.label)[inside], ids)
+    assert row["figures"]["ari"] == pytest.approx(expected, abs=1e-15)
+    assert (row["classes"], row["clusters"], row["images"]) == (8, 8, 48)
 
 
 def test_evaluate_rebuilds_every_evaluation_with_equal_numbers_and_without_training(root, registry):
@@ -189,7 +199,7 @@ def test_official_figures_stay_in_the_evaluation(root):
     results, boards = root.parents[1], root.parents[1] / "boards"
     assert main(["evaluate", "--official", "--results", str(results), "--leaderboards", str(boards)]) == 0
     cluster_all(local(root), QUICK)
-    assert "official_auc" in json.loads((cell(root) / EVALUATION).read_text())["groups"]["all"]
+    assert "official_auc" in json.loads((cell(root) / EVALUATION).read_text())["unknown"]["all"]["figures"]
 
 
 def test_cells_whose_features_were_removed_are_named_and_left_alone(root, capsys):
@@ -215,17 +225,17 @@ def test_a_run_clusters_only_where_a_discovery_cell_stands_beside(root):
 
 
 def test_a_run_with_a_discovery_method_ends_with_its_table(registry, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "DataRequest", ToyRequest)
+    monkeypatch.setattr(run, "DataRequest", ToyRequest)
     words = ["--methods", "sorter,nearest", "--splits", "1", "--preset", "smoke", "--jobs", "1"]
     words += ["--results", str(tmp_path / "results"), "--leaderboards", str(tmp_path / "boards")]
-    assert cli.main(words) == 0
+    assert run_all.main(words) == 0
     out = capsys.readouterr().out
     assert "6 clusterings of stored features computed for the discovery table" in out
     rows = table(out, "Discovery: all test images")
     assert [(row["Method"], row["Number of groups"]) for row in rows] == [
         ("Sorter", "its own"), ("Nearest mean", "of Sorter"), ("Nearest mean", "of classes"),
     ]  # fmt: skip
-    assert cli.main(words) == 0
+    assert run_all.main(words) == 0
     assert "clusterings of stored features" not in capsys.readouterr().out
 
 
@@ -242,8 +252,8 @@ def test_the_command_clusters_named_rows_and_writes_the_board(root, registry, ca
     assert command(root, "--methods", "nearest", "--k", "true,4", "--pool", "known+seed") == 0
     assert "4 clusterings computed now" in capsys.readouterr().out
     entries = {(e.key, e.record.cell.split): e for e in load_entries(root, LOCAL)}
-    rows = entries["nearest", "split1"].evaluation["clusterings"]
-    assert [(row["pool"], row["k"]) for row in rows] == [("known+seed", 4), ("known+seed", 5)]
+    rows = entries["nearest", "split1"].evaluation.clusterings
+    assert [(row.pool, row.k) for row in rows] == [("known+seed", 4), ("known+seed", 5)]
     page = (root.parents[1] / "boards" / f"toy-{root.name}" / "README.md").read_text()
     assert "## Discovery: known+seed test images" in page
 
@@ -286,11 +296,11 @@ def test_the_store_moves_groupings_with_their_cell(root):
 
 def test_files_half_written_are_not_read(root):
     cluster_all(local(root), QUICK)
-    before = evaluate_cell(cell(root), read_record(cell(root)).data)
+    before = evaluate_cell(cell(root), read_record(cell(root)).facts)
     (cell(root) / FOLDER / ".all-k9-none-seed0-init2.npz").write_bytes(b"half")
-    assert evaluate_cell(cell(root), read_record(cell(root)).data) == before
-    assert not cluster_command.outdated(cell(root))
-    assert cluster_cells.FOLDER == "clusters"
+    assert evaluate_cell(cell(root), read_record(cell(root)).facts) == before
+    assert not outdated(cell(root))
+    assert FOLDER == "clusters"
 
 
 def test_variants_are_clustered_on_request_only(root):

@@ -1,4 +1,4 @@
-"""Curves over rounds of training: what is noted, what they leave alone, how they are kept and shown."""
+"""Curves over the epochs of a training: what is noted, what they leave alone, how they are kept and shown."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import torch
 from benchmark.boards.curve_figure import draw_curves
 from benchmark.boards.curve_table import curve_table, curves_frame, mean_curves
 from benchmark.cells.store import Store
-from benchmark.commands import run as cli
-from benchmark.evaluation.curve import COLUMNS, CURVE, Curve, read_curve
-from benchmark.running.execute import Job, execute, fit_and_judge
+from benchmark.commands import run, run_all
+from benchmark.evaluation.curve import COLUMNS, CURVE, TrainingCurve, read_curve
+from benchmark.evaluation.figures import Epoch
+from benchmark.running.execute import execute
+from benchmark.running.fitting import fit_and_predict
+from benchmark.running.job import Job
 from datasets.types import Split
 from methods.core.run import Stop
 from tests.benchmark.rows import entry, figures
@@ -35,7 +38,7 @@ def trained(monkeypatch, path=None, **options):
     monkeypatch.undo()  # the repository's own plugins
     overrides = {"rounds": 3, "steps_per_round": 3, "width": 4}
     method = unfitted("base", make_run(**options), overrides=overrides)
-    return fit_and_judge(method, small_split(), path)
+    return fit_and_predict(method, small_split(), path)
 
 
 # -- what a curve leaves alone -----------------------------------------------------------------------
@@ -53,21 +56,21 @@ def test_weights_predictions_and_history_are_the_same_with_and_without_a_curve(m
 
 def test_the_last_row_is_what_the_finished_method_says(monkeypatch, tmp_path):
     work = trained(monkeypatch, tmp_path / CURVE)
-    assert [(row["stage"], row["epoch"]) for row in work.curve.rows] == [("fit", 0), ("fit", 1), ("fit", 2)]
-    split, last = small_split(), work.curve.rows[-1]
+    assert [(row.stage, row.epoch) for row in work.curve.epochs] == [("fit", 0), ("fit", 1), ("fit", 2)]
+    split, last = small_split(), work.curve.epochs[-1]
     test = work.method.predict(split.test)
-    assert last["accuracy"] == (test.scores.argmax(axis=1) == split.test.labels).mean()
+    assert last.accuracy == (test.scores.argmax(axis=1) == split.test.labels).mean()
     unknown = np.concatenate([work.method.predict(split.unknown[g]).confidence for g in ("seed", "arch")])
     wins = (test.confidence[:, None] > unknown) + 0.5 * (test.confidence[:, None] == unknown)
-    assert last["auc_all"] == pytest.approx(wins.mean())
-    assert last["auc_dataset"] is None  # this split has no such images
+    assert last.auc["all"] == pytest.approx(wins.mean())
+    assert set(last.auc) == {"seed", "arch", "all"}  # this split has no others
 
 
 # -- how it is kept ----------------------------------------------------------------------------------
 
 
 def test_an_interrupted_training_continues_its_curve(monkeypatch, tmp_path):
-    whole = trained(monkeypatch, tmp_path / "whole.csv").curve.rows
+    whole = trained(monkeypatch, tmp_path / "whole.csv").curve.epochs
 
     def stop(progress):
         if progress.step == 0 and progress.epoch == 2:
@@ -77,15 +80,15 @@ def test_an_interrupted_training_continues_its_curve(monkeypatch, tmp_path):
     with pytest.raises(Stop):
         trained(monkeypatch, tmp_path / CURVE, report=stop, **options)
     resumed = trained(monkeypatch, tmp_path / CURVE, **options)
-    assert resumed.curve.rows == whole
+    assert resumed.curve.epochs == whole
 
 
 def test_rows_are_read_back_with_every_digit(monkeypatch, tmp_path):
     work = trained(monkeypatch, tmp_path / CURVE)
-    assert read_curve(tmp_path) == {"curve": work.curve.rows}
+    assert read_curve(tmp_path) == tuple(work.curve.epochs)
     with (tmp_path / CURVE).open() as file:
         assert tuple(next(csv.reader(file))) == COLUMNS
-    assert read_curve(tmp_path / "elsewhere") == {}
+    assert read_curve(tmp_path / "elsewhere") == ()
 
 
 class Half:
@@ -101,12 +104,12 @@ class Half:
 def test_a_stage_in_which_the_method_cannot_predict_yet_has_no_row(monkeypatch, tmp_path):
     work = trained(monkeypatch)
     method = Half(None)
-    curve = Curve(method, small_split(), tmp_path / CURVE)
+    curve = TrainingCurve(method, small_split(), tmp_path / CURVE)
     curve("pretraining", 0)
-    assert curve.rows == []
+    assert curve.epochs == []
     method._method = work.method
     curve("fit", 0)
-    assert [row["stage"] for row in curve.rows] == ["fit"]
+    assert [row.stage for row in curve.epochs] == ["fit"]
 
 
 def test_a_cell_keeps_its_curve_only_if_it_was_asked_for(registry, tmp_path):
@@ -124,18 +127,17 @@ def test_a_cell_keeps_its_curve_only_if_it_was_asked_for(registry, tmp_path):
 
 
 def curve(*values, stage="fit"):
-    rows = [{"stage": "before", "epoch": 0, "accuracy": 0, "auc_all": 0.01}]
-    rows += [{"stage": stage, "epoch": epoch, "accuracy": 0.5, "auc_all": auc} for epoch, auc in enumerate(values)]
-    return [{**dict.fromkeys(("auc_seed", "auc_arch", "auc_dataset")), **row} for row in rows]
+    before = Epoch("before", 0, 0.0, {"all": 0.01})
+    return (before, *(Epoch(stage, epoch, 0.5, {"all": auc}) for epoch, auc in enumerate(values)))
 
 
 @pytest.fixture
 def entries():
     return [
-        entry("nearest", "split1", values=figures(0.5, curve=curve(0.5, 0.6, 0.8))),
-        entry("nearest", "split1", seed=1, values=figures(0.5, curve=curve(0.5, 0.8, 0.8))),
-        entry("nearest", "split2", values=figures(0.5, curve=curve(0.7, 0.9, 0.8))),
-        entry("other", "split1", values=figures(0.5, curve=curve(0.9, 0.8))),
+        entry("nearest", "split1", values=figures(0.5, epochs=curve(0.5, 0.6, 0.8))),
+        entry("nearest", "split1", seed=1, values=figures(0.5, epochs=curve(0.5, 0.8, 0.8))),
+        entry("nearest", "split2", values=figures(0.5, epochs=curve(0.7, 0.9, 0.8))),
+        entry("other", "split1", values=figures(0.5, epochs=curve(0.9, 0.8))),
         entry("plain", "split1"),
     ]
 
@@ -148,21 +150,21 @@ def test_a_mean_curve_goes_over_seeds_then_splits_of_the_last_stage(entries):
     assert list(means.columns) == [1, 2, 3]
 
 
-def test_the_table_shows_some_rounds_and_the_highest(entries):
+def test_the_table_shows_some_epochs_and_the_highest(entries):
     lines = curve_table(curves_frame(entries)).splitlines()
     assert [cell.strip() for cell in lines[0].strip("|").split("|")] == [
-        "Method", "round 1", "round 2", "round 3", "highest (round)",
+        "Method", "epoch 1", "epoch 2", "epoch 3", "highest (epoch)",
     ]  # fmt: skip
     assert [cell.strip() for cell in lines[3].strip("|").split("|")] == ["Other", "90.00", "80.00", "n/a", "90.00 (1)"]
-    long = [entry("nearest", values=figures(0.5, curve=curve(*np.linspace(0, 1, 40).tolist())))]
+    long = [entry("nearest", values=figures(0.5, epochs=curve(*np.linspace(0, 1, 40).tolist())))]
     header = curve_table(curves_frame(long)).splitlines()[0]
-    assert header.count("round ") == 10
-    assert "round 1 " in header
-    assert "round 40 " in header
+    assert header.count("epoch ") == 10
+    assert "epoch 1 " in header
+    assert "epoch 40 " in header
 
 
 def test_the_picture_is_drawn_and_no_curve_gives_no_frame(entries, tmp_path):
-    assert draw_curves(curves_frame(entries), "toy", tmp_path / "a" / "rounds.png").stat().st_size > 5000
+    assert draw_curves(curves_frame(entries), "toy", tmp_path / "a" / "epochs.png").stat().st_size > 5000
     assert isinstance(curves_frame([entry()]), pd.DataFrame)
     assert not len(curves_frame([entry()]))
 
@@ -170,12 +172,12 @@ def test_the_picture_is_drawn_and_no_curve_gives_no_frame(entries, tmp_path):
 def test_asking_for_curves_computes_cells_without_one_again_and_says_nothing_of_others(
     registry, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(cli, "DataRequest", ToyRequest)
+    monkeypatch.setattr(run, "DataRequest", ToyRequest)
     words = ["--methods", "nearest", "--splits", "1", "--preset", "smoke", "--jobs", "1"]
     words += ["--results", str(tmp_path / "results"), "--leaderboards", str(tmp_path / "boards")]
     computed = []
     for extra in ([], ["--curve"], ["--curve"], []):
-        assert cli.main([*words, *extra]) == 0
+        assert run_all.main([*words, *extra]) == 0
         computed.append(capsys.readouterr().out.splitlines()[-1])
     assert [line.endswith(f"{number} computed now") for line, number in zip(computed, (1, 1, 0, 0), strict=True)] == [
         True

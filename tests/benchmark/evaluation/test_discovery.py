@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from benchmark.cells.store import CELL, EVALUATION, HISTORY, LOG, Store, read_record
-from benchmark.evaluation.discovery import GROUPS_FILE, ITERATIONS, Grouping, evaluate_groups
-from benchmark.evaluation.pools import POOLS, agreement, in_pool, pool_order, true_classes
-from benchmark.evaluation.predictions import PARTS
+from benchmark.cells.files import EVALUATION, HISTORY, ITERATIONS, LOG
+from benchmark.cells.path import CELL
+from benchmark.cells.record import read_record
+from benchmark.cells.store import Store
+from benchmark.evaluation.cell import evaluate_cell
+from benchmark.evaluation.discovery import Groups
+from benchmark.evaluation.parts import PARTS, POOLS, in_pool, pool_order, true_classes
 from benchmark.evaluation.verify import verify_cell
+from benchmark.metrics.clustering import compare
 from benchmark.running.runner import run_plan
 from methods.core import registry as registry_module
 from tests.benchmark.rows import DATA
@@ -56,7 +61,7 @@ def test_the_pool_comes_without_labels_classes_sources_or_telling_names(finished
 
 def test_the_pool_is_all_test_images_in_an_order_that_says_nothing_of_classes(finished):
     split = toy_request().open().split("split1")
-    kept = Grouping.load(finished)
+    kept = Groups.load(finished)
     expected = [split.test, *(split.unknown[group] for group in ("seed", "arch", "dataset"))]
     assert kept.ids.tolist() == [name for images in expected for name in images.ids.tolist()]
     assert kept.label.tolist() == [label for images in expected for label in images.labels.tolist()]
@@ -70,11 +75,11 @@ def test_the_pool_is_all_test_images_in_an_order_that_says_nothing_of_classes(fi
 
 def test_a_discovery_cell_keeps_groups_and_no_model_or_predictions(finished):
     files = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
-    assert files == {CELL, EVALUATION, HISTORY, LOG, GROUPS_FILE, ITERATIONS}
+    assert files == {CELL, EVALUATION, HISTORY, LOG, Groups.FILE, ITERATIONS}
     record = read_record(finished)
     assert record is not None
     assert (record.kind, record.status) == ("discovery", "done")
-    assert record.cost["train_seconds"] >= 0
+    assert record.cost.train_seconds >= 0
     assert "groups of 48 images" in (finished / LOG).read_text()
     assert verify_cell(finished) == []
 
@@ -95,45 +100,46 @@ def test_an_answer_of_another_form_is_a_failure(registry, tmp_path, variant, rea
 def grouping(tmp_path, part, label, group, discovered):
     ids = np.array([f"i{number}" for number in range(len(part))])
     parts = np.array([PARTS.index(name) for name in part], dtype=np.int8)
-    kept = Grouping(parts, ids, np.array(label), np.array(group), np.array(discovered, dtype=bool))
+    kept = Groups(parts, ids, np.array(label), np.array(group), np.array(discovered, dtype=bool))
     kept.save(tmp_path)
-    return evaluate_groups(tmp_path, DATA)
+    return evaluate_cell(tmp_path, DATA)
 
 
 def test_figures_of_every_pool_by_hand(tmp_path):
     # Class 0 of "known" and class 0 of "seed" are different classes. Groups 0 and 1 are known ones.
     part = ["known", "known", "known", "seed", "seed", "arch"]
     values = grouping(tmp_path, part, [0, 1, 0, 0, 0, 0], [0, 1, 1, 4, 4, 4], [1, 1, 0, 1, 1, 1])
-    rows = {(row["pool"], row["of"]): row for row in values["clusterings"]}
-    assert rows["all", "all"]["purity"] == pytest.approx((1 + 1 + 2) / 6)
-    assert (rows["all", "all"]["groups"], rows["all", "all"]["classes"], rows["all", "all"]["images"]) == (3, 4, 6)
-    assert rows["all", "all"]["coverage"] == 1
-    assert rows["all", "discovered"]["coverage"] == pytest.approx(5 / 6)
-    assert rows["all", "discovered"]["purity"] == pytest.approx((1 + 1 + 2) / 5)
-    assert rows["known+seed", "all"]["groups"] == 3
-    assert rows["known+seed", "all"]["purity"] == pytest.approx((1 + 1 + 2) / 5)
-    assert (rows["unknown", "all"]["purity"], rows["unknown", "all"]["nmi"]) == (pytest.approx(2 / 3), 0)
+    rows = {(row.pool, row.of): row for row in values.clusterings}
+    assert rows["all", "all"].figures["purity"] == pytest.approx((1 + 1 + 2) / 6)
+    assert (rows["all", "all"].clusters, rows["all", "all"].classes, rows["all", "all"].images) == (3, 4, 6)
+    assert rows["all", "all"].coverage == 1
+    assert rows["all", "discovered"].coverage == pytest.approx(5 / 6)
+    assert rows["all", "discovered"].figures["purity"] == pytest.approx((1 + 1 + 2) / 5)
+    assert rows["known+seed", "all"].clusters == 3
+    assert rows["known+seed", "all"].figures["purity"] == pytest.approx((1 + 1 + 2) / 5)
+    assert (rows["unknown", "all"].figures["purity"], rows["unknown", "all"].figures["nmi"]) == (
+        pytest.approx(2 / 3),
+        0,
+    )
     truth, groups = [0, 1, 0, 2, 2, 3], [0, 1, 1, 4, 4, 4]
     expected = normalized_mutual_info_score(truth, groups, average_method="arithmetic")
-    assert rows["all", "all"]["nmi"] == pytest.approx(expected)
-    assert rows["all", "all"]["ari"] == pytest.approx(adjusted_rand_score(truth, groups))
+    assert rows["all", "all"].figures["nmi"] == pytest.approx(expected)
+    assert rows["all", "all"].figures["ari"] == pytest.approx(adjusted_rand_score(truth, groups))
 
 
 def test_accuracy_auc_and_oscr_are_not_there_and_the_share_of_named_known_images_has_its_own_name(tmp_path):
     values = grouping(tmp_path, ["known"] * 4 + ["seed"], [0, 0, 1, 1, 0], [0, 3, 1, 1, 3], [1] * 5)
-    assert values["accuracy"] is None
-    assert {(curve["auc"], curve["oscr"]) for curve in values["groups"].values()} == {(None, None)}
-    assert values["groups"]["seed"]["images"] == 1
-    assert values["transductive_accuracy"] == 0.75
-    assert values["known_groups"] == 2
+    assert {field.name for field in fields(values)}.isdisjoint({"accuracy", "closed_set", "unknown"})
+    assert values.transductive_accuracy == 0.75
+    assert values.known_clusters == 2
 
 
 def test_an_empty_pool_has_no_figures(tmp_path):
     values = grouping(tmp_path, ["known", "known"], [0, 1], [0, 1], [0, 0])
-    rows = {(row["pool"], row["of"]): row for row in values["clusterings"]}
-    assert rows["unknown", "all"]["purity"] is None
-    assert rows["unknown", "all"]["coverage"] is None
-    assert rows["all", "discovered"]["coverage"] == 0
+    rows = {(row.pool, row.of): row for row in values.clusterings}
+    assert rows["unknown", "all"].figures == {}
+    assert rows["unknown", "all"].coverage is None
+    assert rows["all", "discovered"].coverage == 0
 
 
 def test_classes_of_different_parts_never_share_an_id():
@@ -153,7 +159,7 @@ def test_pools_hold_known_test_images_and_the_named_group():
     }
 
 
-def test_agreement_counts_groups_and_classes():
-    found = agreement(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1]))
-    assert (found["images"], found["classes"], found["groups"]) == (6, 2, 2)
-    assert [round(found[name], 4) for name in ("purity", "nmi", "ari")] == [0.8333, 0.4787, 0.3243]
+def test_agreement_counts_clusters_and_classes():
+    found = compare(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1]))
+    assert (found.images, found.classes, found.clusters) == (6, 2, 2)
+    assert [round(found.figures[name], 4) for name in ("purity", "nmi", "ari")] == [0.8333, 0.4787, 0.3243]

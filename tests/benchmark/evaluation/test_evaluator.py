@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.evaluation.evaluator import Classes, evaluate, evaluate_stored
-from benchmark.evaluation.predictions import PARTS, Predictions
-from benchmark.metrics import open_set as metrics
+from benchmark.cells.record import DataFacts
+from benchmark.evaluation.cell import evaluate_cell
+from benchmark.evaluation.evaluator import evaluate
+from benchmark.evaluation.figures import SCHEMA, Curve, Decisions, RealImages, UnknownClass
+from benchmark.evaluation.parts import PARTS
+from benchmark.evaluation.predictions import Predictions
+from benchmark.metrics.open_set import VERSION
 
-CLASSES = Classes(("real", "a", "b"), {"seed": ("a2",), "arch": ("c", "d"), "dataset": ("e",)})
-SEEN = frozenset({"meadow"})
+DATA = DataFacts(
+    "toy", 1.0, ("split1",), ("real", "a", "b"), {"seed": ("a2",), "arch": ("c", "d"), "dataset": ("e",)}, ("meadow",)
+)
 
 # part, source, label, predicted, confidence
 TEST = [
@@ -50,89 +55,69 @@ def predictions():
 
 @pytest.fixture
 def values(predictions):
-    return evaluate(predictions, CLASSES, SEEN)
+    return evaluate(predictions, DATA)
 
 
 def test_the_closed_set_is_judged_on_known_test_images_alone(values):
-    assert values["accuracy"] == pytest.approx(3 / 5)
-    assert values["macro_recall"] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
-    assert values["macro_f1"] == pytest.approx((2 / 3 + 2 / 4 + 2 / 3) / 3)
-    assert values["classes_present"] == 3
-    assert values["confusion"] == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
-    assert values["val_accuracy"] == pytest.approx(15 / 20)
+    assert values.closed_set.figures == {
+        "accuracy": pytest.approx(3 / 5),
+        "macro_recall": pytest.approx((1 / 2 + 1 / 2 + 1) / 3),
+        "macro_f1": pytest.approx((2 / 3 + 2 / 4 + 2 / 3) / 3),
+    }
+    assert values.closed_set.classes_present == 3
+    assert values.closed_set.confusion == ((1, 1, 0), (0, 1, 1), (0, 0, 1))
+    assert values.val_accuracy == pytest.approx(15 / 20)
 
 
 def test_each_group_is_compared_with_all_known_images(values):
-    seed, arch = values["groups"]["seed"], values["groups"]["arch"]
-    assert (seed["images"], seed["auc"], seed["oscr"]) == (2, pytest.approx(5 / 10), pytest.approx(4 / 10))
-    assert (arch["images"], arch["auc"], arch["oscr"]) == (1, pytest.approx(4.5 / 5), pytest.approx(3 / 5))
-    assert arch["tied_share"] == pytest.approx(1 / 5)
+    seed, arch = values.unknown["seed"], values.unknown["arch"]
+    assert (seed.images, arch.images) == (2, 1)
+    assert (seed.figures["auc"], seed.figures["oscr"]) == (pytest.approx(5 / 10), pytest.approx(4 / 10))
+    assert (arch.figures["auc"], arch.figures["oscr"]) == (pytest.approx(4.5 / 5), pytest.approx(3 / 5))
+    assert arch.figures["tied_share"] == pytest.approx(1 / 5)
 
 
 def test_all_means_all_unknown_images_together_and_not_the_mean_of_groups(values):
-    everything = values["groups"]["all"]
-    assert everything["images"] == 3
-    assert everything["auc"] == pytest.approx((5 + 4.5) / 15)
-    assert everything["oscr"] == pytest.approx((4 + 3) / 15)
+    everything = values.unknown["all"]
+    assert everything.images == 3
+    assert everything.figures["auc"] == pytest.approx((5 + 4.5) / 15)
+    assert everything.figures["oscr"] == pytest.approx((4 + 3) / 15)
 
 
 def test_a_group_without_images_has_no_figures(values):
-    empty = values["groups"]["dataset"]
-    assert empty["images"] == 0
-    assert all(value is None for name, value in empty.items() if name != "images")
-    assert set(empty) == set(values["groups"]["all"])
+    assert values.unknown["dataset"] == Curve(0, {})
 
 
 def test_real_images_are_told_apart_by_whether_training_saw_their_source(values):
-    assert values["accuracy_seen_real"] == 1
-    assert values["accuracy_unseen_real"] == 0
-    assert values["accuracy_without_unseen_real"] == pytest.approx(3 / 4)
-    assert values["accuracy_by_real_source"] == {"meadow": 1, "desert": 0}
+    assert values.real == RealImages(1, 0, pytest.approx(3 / 4), {"meadow": 1, "desert": 0})
 
 
 def test_real_images_of_unknown_source_are_neither_seen_nor_unseen(predictions):
     nameless = replace(predictions, source=np.full(len(predictions.ids), ""))
-    values = evaluate(nameless, CLASSES, frozenset())
-    assert values["accuracy_seen_real"] is None
-    assert values["accuracy_unseen_real"] is None
-    assert values["accuracy_by_real_source"] == {}
-    assert values["accuracy_without_unseen_real"] == values["accuracy"]
+    values = evaluate(nameless, replace(DATA, seen_sources=()))
+    assert values.real == RealImages(None, None, values.closed_set.figures["accuracy"], {})
 
 
 def test_hard_decisions_use_the_threshold_that_accepts_95_per_cent_of_validation_images(values):
-    decisions = values["decisions"]
-    assert decisions["threshold"] == pytest.approx(0.1)
-    assert decisions["known_accepted"] == pytest.approx(4 / 5)
-    assert decisions["unknown_rejected"] == {"seed": 0, "arch": 1, "dataset": None, "all": pytest.approx(1 / 3)}
-    assert decisions["k_plus_1_accuracy"] == pytest.approx((3 + 1) / 8)
+    rejected = {"seed": 0, "arch": 1, "all": pytest.approx(1 / 3)}
+    expected = Decisions(pytest.approx(0.1), pytest.approx(4 / 5), rejected, pytest.approx((3 + 1) / 8))
+    assert values.decisions == expected
 
 
 def test_every_unknown_class_has_a_line_with_what_it_is_taken_for(values):
-    assert values["unknown_classes"] == [
-        {
-            "group": "seed", "class": "a2", "images": 2, "auc": pytest.approx(0.5),
-            "mean_confidence": pytest.approx(0.525), "taken_for": "a", "taken_for_share": 1.0,
-        },
-        {
-            "group": "arch", "class": "c", "images": 1, "auc": pytest.approx(0.9),
-            "mean_confidence": pytest.approx(0.05), "taken_for": "real", "taken_for_share": 1.0,
-        },
-        {
-            "group": "arch", "class": "d", "images": 0, "auc": None,
-            "mean_confidence": None, "taken_for": None, "taken_for_share": None,
-        },
-        {
-            "group": "dataset", "class": "e", "images": 0, "auc": None,
-            "mean_confidence": None, "taken_for": None, "taken_for_share": None,
-        },
-    ]  # fmt: skip
+    assert values.unknown_classes == (
+        UnknownClass("seed", "a2", 2, pytest.approx(0.5), pytest.approx(0.525), "a", 1.0),
+        UnknownClass("arch", "c", 1, pytest.approx(0.9), pytest.approx(0.05), "real", 1.0),
+        UnknownClass("arch", "d", 0),
+        UnknownClass("dataset", "e", 0),
+    )
 
 
 def test_other_confidences_are_judged_apart_in_the_same_way(values):
-    other = values["variants"]["other"]
-    assert other["seed"]["auc"] == pytest.approx(1 - 5 / 10)
-    assert other["arch"]["auc"] == pytest.approx(1 - 4.5 / 5)
-    assert set(values["variants"]) == {"other"}
+    other = values.variants["other"]
+    assert other["seed"].figures["auc"] == pytest.approx(1 - 5 / 10)
+    assert other["arch"].figures["auc"] == pytest.approx(1 - 4.5 / 5)
+    assert set(values.variants) == {"other"}
 
 
 def test_the_order_of_images_is_of_no_account(predictions, values):
@@ -143,27 +128,29 @@ def test_the_order_of_images_is_of_no_account(predictions, values):
         **{name: getattr(predictions, name)[order] for name in columns},
         variants={"other": predictions.variants["other"][order]},
     )
-    assert evaluate(shuffled, CLASSES, SEEN) == values
+    assert evaluate(shuffled, DATA) == values
 
 
 def test_without_validation_images_there_is_no_threshold(predictions):
-    values = evaluate(judged(TEST), CLASSES, SEEN)
-    assert values["decisions"] == {"threshold": None}
-    assert values["val_accuracy"] is None
+    values = evaluate(judged(TEST), DATA)
+    assert values.decisions is None
+    assert values.val_accuracy is None
 
 
 def test_without_known_test_images_there_is_no_figure_of_either_kind():
-    values = evaluate(judged(VAL + TEST[5:]), CLASSES, SEEN)
-    assert values["accuracy"] is None
-    assert values["confusion"] == []
-    assert values["groups"]["seed"]["auc"] is None
-    assert values["unknown_classes"][0]["auc"] is None
+    values = evaluate(judged(VAL + TEST[5:]), DATA)
+    assert values.closed_set is None
+    assert values.unknown["seed"] == Curve(2, {})
+    assert values.unknown_classes[0] == UnknownClass("seed", "a2", 2)
+    assert (values.decisions.known_accepted, values.decisions.k_plus_1_accuracy) == (None, None)
 
 
 def test_official_figures_come_on_request_only_beside_the_exact_ones():
     known = [("known", "a", 1, guess, score) for guess, score in [(1, 0.9), (1, 0.8), (2, 0.7), (1, 0.6)]]
     rows = known + [("seed", "a2", 0, 1, score) for score in (0.85, 0.5, 0.3)]
-    plain, both = (evaluate(judged(rows), CLASSES, SEEN, official)["groups"]["seed"] for official in (False, True))
+    evaluations = [evaluate(judged(rows), DATA, official) for official in (False, True)]
+    assert [evaluation.official for evaluation in evaluations] == [False, True]
+    plain, both = (evaluation.unknown["seed"].figures for evaluation in evaluations)
     assert not any(name.startswith("official") for name in plain)
     assert (both["oscr"], both["official_oscr"]) == (pytest.approx(7 / 12), pytest.approx(0.5))
     assert both["official_auc"] == pytest.approx(0.75)
@@ -171,6 +158,5 @@ def test_official_figures_come_on_request_only_beside_the_exact_ones():
 
 def test_a_stored_cell_is_evaluated_from_its_predictions_and_what_its_record_says(predictions, values, tmp_path):
     predictions.save(tmp_path)
-    data = {"known": CLASSES.known, "unknown": CLASSES.unknown, "seen_sources": sorted(SEEN)}
-    assert evaluate_stored(tmp_path, data) == values
-    assert values["metric_version"] == metrics.VERSION
+    assert evaluate_cell(tmp_path, DATA) == values
+    assert (values.metric_version, values.schema) == (VERSION, SCHEMA)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.evaluation.predictions import PARTS, Predictions, judge
+from benchmark.evaluation.parts import PARTS
+from benchmark.evaluation.predictions import Predictions, predict_split
 from datasets.types import Split
 from methods.core.method import Prediction
 from tests.benchmark.toy import toy_request
@@ -34,7 +35,7 @@ def split():
 
 def test_a_method_is_asked_about_every_part_in_order_and_sees_no_more_than_its_images(split):
     echo = Echo()
-    predictions, raw = judge(echo, split)
+    predictions, raw = predict_split(echo, split)
     assert [len(images) for images in echo.asked] == [24, 24, 6, 12, 6]
     assert [PARTS[part] for part in dict.fromkeys(predictions.part)] == ["val", "known", "seed", "arch", "dataset"]
     expected = [*split.val.ids, *split.test.ids, *(i for group in split.unknown.values() for i in group.ids)]
@@ -47,12 +48,12 @@ def test_a_method_is_asked_about_every_part_in_order_and_sees_no_more_than_its_i
 def test_parts_without_images_are_passed_over(split):
     empty = split.test.take(np.zeros(0, dtype=np.int64))
     bare = Split("bare", split.train, empty, split.test, {"arch": split.unknown["arch"], "dataset": empty})
-    predictions, _ = judge(Echo(), bare)
+    predictions, _ = predict_split(Echo(), bare)
     assert {PARTS[part] for part in predictions.part} == {"known", "arch"}
 
 
-def test_judgements_come_back_from_disk_as_they_were(split, tmp_path):
-    predictions, _ = judge(Echo(), split)
+def test_predictions_come_back_from_disk_as_they_were(split, tmp_path):
+    predictions, _ = predict_split(Echo(), split)
     predictions.save(tmp_path)
     again = Predictions.load(tmp_path)
     for name in ("part", "ids", "source", "label", "predicted", "confidence"):
@@ -69,10 +70,10 @@ def test_judgements_come_back_from_disk_as_they_were(split, tmp_path):
         ("confidence", lambda said: said.confidence[:3], r"confidence of shape \(3,\), expected \(24,\)"),
         ("confidence", lambda said: said.confidence * np.nan, "24 non-finite values in confidence"),
         ("variants", lambda said: {"x": said.confidence[:1]}, r"x of shape \(1,\), expected \(24,\)"),
-        ("features", lambda said: said.features[:2], "features that are not finite or not one row an image"),
-        ("features", lambda said: said.features * np.inf, "features that are not finite or not one row an image"),
+        ("features", lambda said: said.features[:2], "features that are not finite or not one row per image"),
+        ("features", lambda said: said.features * np.inf, "features that are not finite or not one row per image"),
     ],
 )
 def test_a_prediction_against_the_contract_is_refused_with_what_is_wrong(split, name, spoil, message):
     with np.errstate(all="ignore"), pytest.raises(ValueError, match=f"predict returned {message}"):
-        judge(Echo(**{name: spoil}), split)
+        predict_split(Echo(**{name: spoil}), split)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -15,7 +16,7 @@ from benchmark.metrics.clustering import CLUSTER_METRICS, ari, cluster, continge
 
 few = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 partitions = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=40).map(
-    lambda pairs: (np.array([true for true, _ in pairs]), np.array([group for _, group in pairs]))
+    lambda pairs: (np.array([true for true, _ in pairs]), np.array([cluster for _, cluster in pairs]))
 )
 
 BY_HAND = [
@@ -39,12 +40,12 @@ def blobs(per_blob=12, dimensions=5):
     return 10 * np.eye(3, dimensions)[classes] + 0.01 * rng.normal(size=(classes.size, dimensions)), classes
 
 
-@pytest.mark.parametrize(("truth", "groups", "pure", "information", "rand"), BY_HAND)
-def test_the_metrics_give_the_values_checked_by_hand(truth, groups, pure, information, rand):
-    truth, groups = (np.array([int(digit) for digit in digits]) for digits in (truth, groups))
-    assert purity(truth, groups) == pytest.approx(pure, abs=5e-5)
-    assert nmi(truth, groups) == pytest.approx(information, abs=5e-5)
-    assert ari(truth, groups) == pytest.approx(rand, abs=5e-5)
+@pytest.mark.parametrize(("truth", "clusters", "pure", "information", "rand"), BY_HAND)
+def test_the_metrics_give_the_values_checked_by_hand(truth, clusters, pure, information, rand):
+    truth, clusters = (np.array([int(digit) for digit in digits]) for digits in (truth, clusters))
+    assert purity(truth, clusters) == pytest.approx(pure, abs=5e-5)
+    assert nmi(truth, clusters) == pytest.approx(information, abs=5e-5)
+    assert ari(truth, clusters) == pytest.approx(rand, abs=5e-5)
 
 
 def test_contingency_counts_images_by_group_and_class_without_empty_rows():
@@ -54,39 +55,47 @@ def test_contingency_counts_images_by_group_and_class_without_empty_rows():
 @few
 @given(partitions)
 def test_contingency_agrees_with_scikit_learn(pair):
-    truth, groups = pair
-    assert (contingency(truth, groups) == contingency_matrix(truth, groups).T).all()
+    truth, clusters = pair
+    assert (contingency(truth, clusters) == contingency_matrix(truth, clusters).T).all()
+
+
+@few
+@given(partitions)
+def test_nmi_and_ari_agree_with_scikit_learn(pair):
+    truth, clusters = pair
+    assert nmi(truth, clusters) == pytest.approx(normalized_mutual_info_score(truth, clusters), abs=1e-12)
+    assert ari(truth, clusters) == pytest.approx(adjusted_rand_score(truth, clusters), abs=1e-12)
 
 
 @few
 @given(partitions, st.permutations(range(5)), st.randoms(use_true_random=False))
 def test_names_of_classes_and_groups_and_the_order_of_images_change_nothing(pair, names, random):
-    truth, groups = pair
+    truth, clusters = pair
     renamed = 7 * np.array(names)
     order = random.sample(range(truth.size), truth.size)
     for metric in CLUSTER_METRICS.values():
-        expected = pytest.approx(metric.function(truth, groups), abs=1e-12)
-        assert metric.function(renamed[truth], groups) == expected
-        assert metric.function(truth, renamed[groups]) == expected
-        assert metric.function(truth[order], groups[order]) == expected
+        expected = pytest.approx(metric.function(truth, clusters), abs=1e-12)
+        assert metric.function(renamed[truth], clusters) == expected
+        assert metric.function(truth, renamed[clusters]) == expected
+        assert metric.function(truth[order], clusters[order]) == expected
 
 
 @few
 @given(partitions)
 def test_every_metric_stays_in_its_range_and_purity_between_its_bounds(pair):
-    truth, groups = pair
+    truth, clusters = pair
     for metric in CLUSTER_METRICS.values():
-        assert metric.low - 1e-12 <= metric.function(truth, groups) <= metric.high + 1e-12
+        assert metric.low - 1e-12 <= metric.function(truth, clusters) <= metric.high + 1e-12
     sizes = [count for _, count in Counter(truth.tolist()).most_common()]
-    assert sizes[0] / truth.size <= purity(truth, groups) <= sum(sizes[: len(set(groups.tolist()))]) / truth.size
+    assert sizes[0] / truth.size <= purity(truth, clusters) <= sum(sizes[: len(set(clusters.tolist()))]) / truth.size
 
 
 @few
 @given(partitions, st.integers(0, 4))
-def test_splitting_a_group_never_lowers_purity(pair, group):
-    truth, groups = pair
-    split = np.where((groups == group) & (np.arange(groups.size) % 2 == 0), 99, groups)
-    assert purity(truth, split) >= purity(truth, groups)
+def test_splitting_a_group_never_lowers_purity(pair, cluster):
+    truth, clusters = pair
+    split = np.where((clusters == cluster) & (np.arange(clusters.size) % 2 == 0), 99, clusters)
+    assert purity(truth, split) >= purity(truth, clusters)
     assert purity(truth, np.arange(truth.size)) == 1
 
 
@@ -97,18 +106,18 @@ def test_one_group_for_the_whole_pool_of_a_published_split_is_three_percent_pure
 
 @pytest.mark.parametrize("metric", CLUSTER_METRICS.values(), ids=CLUSTER_METRICS.keys())
 @pytest.mark.parametrize(
-    ("truth", "groups", "message"),
+    ("truth", "clusters", "message"),
     [
-        ([0, 1, 1], [0, -1, -1], "groups: 2 of 3 images have a negative id"),
+        ([0, 1, 1], [0, -1, -1], "clusters: 2 of 3 images have a negative id"),
         ([0, -1, 1], [0, 1, 1], "truth: 1 of 3 images have a negative id"),
-        ([0, 1], [0], "different lengths: truth 2, groups 1"),
-        ([0, 1], [0.5, 1.0], "groups: expected integers"),
+        ([0, 1], [0], "different lengths: truth 2, clusters 1"),
+        ([0, 1], [0.5, 1.0], "clusters: expected integers"),
         (np.array([], dtype=int), [0], "truth: expected one number per image"),
     ],
 )
-def test_ids_that_name_no_group_are_refused(metric, truth, groups, message):
+def test_ids_that_name_no_group_are_refused(metric, truth, clusters, message):
     with pytest.raises(ValueError, match=message):
-        metric.function(truth, groups)
+        metric.function(truth, clusters)
 
 
 @pytest.mark.parametrize("normalisation", ["none", "l2"])
@@ -189,7 +198,7 @@ def test_l2_ignores_the_length_of_rows_and_keeps_a_row_of_zeros():
     ],
 )
 def test_more_groups_than_distinct_rows_are_cut_with_a_warning(features, k, effective):
-    with pytest.warns(UserWarning, match=f"formed {effective} groups, not {k}"):
+    with pytest.warns(UserWarning, match=f"formed {effective} clusters, not {k}"):
         found = cluster(features, k, n_init=2)
     assert (found.k, found.effective_k) == (k, effective)
     assert set(found.ids.tolist()) == set(range(effective))
@@ -206,7 +215,7 @@ def test_as_many_groups_as_distinct_rows_need_no_warning():
         ([[0.0, math.nan], [math.inf, 1.0]], {}, "features: 2 of 4 values are NaN or infinite"),
         ([0.0, 1.0], {}, r"features: expected 2 non-empty dimensions, got shape \(2,\)"),
         (np.zeros((0, 3)), {}, "features: expected 2 non-empty dimensions"),
-        (np.eye(3), {"k": 0}, "k: expected at least 1 group, got 0"),
+        (np.eye(3), {"k": 0}, "k: expected at least 1 cluster, got 0"),
         (np.eye(3), {"normalisation": "zca"}, "expected one of none, l2, standardize, got 'zca'"),
         (np.eye(3), {"normalisation": "standardize", "training_mean": [0, 0, 0]}, "both go with 'standardize'"),
         (np.eye(3), {"training_std": [1, 1, 1]}, "only there, not with 'none'"),

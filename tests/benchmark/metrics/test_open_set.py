@@ -187,7 +187,7 @@ def test_the_table_names_direction_and_source_of_every_metric():
     assert all(metric.title and metric.source for metric in METRICS.values())
     assert METRICS["oscr"].needs == ("known", "correct", "unknown")
     assert METRICS["tnr_at_tpr"].needs == ("known", "unknown")
-    assert [METRICS[name].arrow for name in ("auc", "fpr95", "tied_share")] == ["↑", "↓", ""]
+    assert [METRICS[name].heading for name in ("auc", "fpr95", "tied_share")] == ["AUC ↑", "FPR95 ↓", "Tied pairs"]
 
 
 @pytest.mark.parametrize("percent", [1, 55, 95, 100])

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from benchmark.boards.leaderboard import Board, published_rows
+from benchmark.boards.leaderboard import Board
+from benchmark.boards.published import PublishedRow, published_tables
 from benchmark.boards.rows import cells_frame
-from benchmark.commands.agreement import agreements, by_split
 from benchmark.commands.main import main
 from benchmark.commands.options import CHECKOUT
 from benchmark.metrics.ranking import compare, interval, p_value, resamples, tau_b
+from benchmark.studies.agreement import agreements, by_split
 from methods.core.registry import load_registry
 from tests.benchmark.boards.test_discovery_table import clustering, discovery, ordinary
 from tests.benchmark.rows import SPLITS, entry, figures, row_cell, store_row
@@ -170,7 +171,7 @@ def full(key, value, **options):
 
 PUBLISHED = {
     "open-set": [
-        {"title": title, "accuracy": rank, "auc_all": rank, "oscr_all": rank, "auc_seed": rank}
+        {"title": title, "accuracy": rank, "auc_unseen_all": rank, "oscr_unseen_all": rank, "auc_unseen_seed": rank}
         for rank, title in enumerate(("Low", "Middle", "High"))
     ],
     "attribution": [{"title": "Low", "accuracy": 1.0}],
@@ -183,15 +184,19 @@ PUBLISHED = {
 }
 
 
+TABLES = {table: [PublishedRow.model_validate(row) for row in rows] for table, rows in PUBLISHED.items()}
+
+
 def test_every_column_of_every_table_is_compared_on_its_own():
     entries = [cell for key, value in ROWS.items() for cell in full(key, value)]
-    found = agreements(Board("toy-smoke", entries), PUBLISHED)
+    found = agreements(Board("toy-smoke", entries), TABLES)
     assert {table for table, _ in found} == {"open-set"}
     taus = {figure: result.tau for (_, figure), result in found.items()}
     assert taus == {
-        "accuracy": 1, "auc_all": 1, "oscr_all": -1, "auc_seed": 1, "auc_arch": None, "auc_dataset": None,
+        "accuracy": 1, "auc_unseen_all": 1, "oscr_unseen_all": -1, "auc_unseen_seed": 1, "auc_unseen_arch": None,
+        "auc_unseen_dataset": None,
     }  # fmt: skip
-    assert found["open-set", "auc_arch"].reason == "no row has both figures"
+    assert found["open-set", "auc_unseen_arch"].reason == "no row has both figures"
 
 
 def test_discovery_rows_are_matched_by_title_and_whose_number_of_groups_they_have():
@@ -199,11 +204,11 @@ def test_discovery_rows_are_matched_by_title_and_whose_number_of_groups_they_hav
         cell
         for split in SPLITS
         for cell in (
-            discovery(split, groups=5, purity=0.3),
+            discovery(split, clusters=5, purity=0.3),
             ordinary(clustering(5, 0.6, 0.5), clustering(8, 0.7, 0.4), split=split),
         )
     ]
-    found = agreements(Board("toy-smoke", entries), {"discovery": PUBLISHED["discovery"]})
+    found = agreements(Board("toy-smoke", entries), {"discovery": TABLES["discovery"]})
     assert found["discovery", "purity"].rows == (
         "Sorter, number of groups its own",
         "Nearest, number of groups of Sorter",
@@ -249,7 +254,7 @@ def test_the_command_prints_the_table_and_writes_page_and_file_beside_the_board(
     assert frame.loc["accuracy", ["rows", "splits", "tau_b", "low", "high"]].tolist() == [3, 5, 1, 1, 1]
     assert frame.loc["accuracy", "compared"] == "High; Low; Middle"
     assert frame.loc["accuracy", "left_out"] == "Partial (4 of 5 splits)"
-    assert frame.loc["auc_dataset", "reason"] == "no row has both figures"
+    assert frame.loc["auc_unseen_dataset", "reason"] == "no row has both figures"
 
 
 def test_the_same_cells_give_the_same_bytes(places):
@@ -276,5 +281,5 @@ def test_a_board_without_finished_cells_is_passed_over(tmp_path, capsys):
 
 def test_every_published_row_is_called_like_a_method_of_this_repository(monkeypatch):
     monkeypatch.undo()  # the repository's own plugins
-    registry, tables = load_registry(), published_rows(CHECKOUT / "leaderboards")["osma"]
-    assert {row["title"] for rows in tables.values() for row in rows} <= {registry[key].title for key in registry}
+    registry, tables = load_registry(), published_tables(CHECKOUT / "leaderboards")["osma"]
+    assert {row.title for rows in tables.values() for row in rows} <= {registry[key].title for key in registry}

@@ -10,8 +10,13 @@ from concurrent.futures import BrokenExecutor
 
 import pytest
 
-from benchmark.cells.store import CELL, EVALUATION, HISTORY, LOG, PREDICTIONS, Store, read_arrays, read_record
-from benchmark.running.execute import Job, execute
+from benchmark.cells.files import EVALUATION, HISTORY, LOG, read_arrays
+from benchmark.cells.path import CELL
+from benchmark.cells.record import DataFacts, read_record
+from benchmark.cells.store import Store
+from benchmark.evaluation.predictions import Predictions
+from benchmark.running.execute import execute
+from benchmark.running.job import Job
 from benchmark.running.runner import run_plan, waves
 from tests.benchmark.toy import UNSEEN_SOURCE, execution, planned, refused, stub_plugins, toy_request
 
@@ -64,7 +69,7 @@ def test_a_finished_cell_holds_everything_that_its_readers_need(finished):
     folder = store.folder(cell)
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     models = {"model/method.json", "model/model.safetensors"}
-    assert files == {CELL, EVALUATION, HISTORY, LOG, PREDICTIONS, "scores.npz", "features.npz", *models}
+    assert files == {CELL, EVALUATION, HISTORY, LOG, Predictions.FILE, "scores.npz", "features.npz", *models}
     assert not list(store.scratch(cell).parents[1].rglob("*.*"))
 
 
@@ -73,21 +78,25 @@ def test_a_record_states_data_cost_and_origin(finished):
     record = read_record(store.folder(cell))
     assert record is not None
     assert (record.title, record.kind, record.status, record.reason) == ("Nearest mean", "attribution", "done", None)
-    assert record.data["splits"] == ["split1", "split2"]
-    assert record.data["known"] == ["real", "dots", "bars", "rings"]
-    assert record.data["unknown"] == {"seed": ["dots2"], "arch": ["waves", "checks"], "dataset": ["grids"]}
-    assert record.data["seen_sources"] == ["harbour", "meadow"]
-    assert record.data["images"] == {"train": 40, "val": 24, "test": 24, "seed": 6, "arch": 12, "dataset": 6}
-    assert record.cost["parameters"] == 4 * 32 * 32 * 3
-    assert set(record.cost) == {"parameters", "train_seconds", "images_per_second", "peak_memory"}
-    assert record.made_with["device"] in ("cpu", "cuda", "mps")
-    assert record.made_with["threads"] == 1
+    assert record.data == DataFacts(
+        title="toy (noise with planted patterns)",
+        coverage=1.0,
+        splits=("split1", "split2"),
+        known=("real", "dots", "bars", "rings"),
+        unknown={"seed": ("dots2",), "arch": ("waves", "checks"), "dataset": ("grids",)},
+        seen_sources=("harbour", "meadow"),
+        images={"train": 40, "val": 24, "test": 24, "seed": 6, "arch": 12, "dataset": 6},
+    )
+    assert record.cost.parameters == 4 * 32 * 32 * 3
+    assert None not in (record.cost.train_seconds, record.cost.images_per_second, record.cost.peak_memory)
+    assert record.made_with.device in ("cpu", "cuda", "mps")
+    assert record.made_with.threads == 1
     assert {"finished", "commit", "dirty", "python", "torch", "numpy", "platform"} <= set(record.made_with)
 
 
 def test_predictions_cover_validation_known_and_unknown_images_with_their_names(finished):
     cell, store = finished
-    arrays = read_arrays(store.folder(cell) / PREDICTIONS)
+    arrays = read_arrays(store.folder(cell) / Predictions.FILE)
     names = {"part", "ids", "source", "label", "predicted", "confidence", "variant:margin"}
     assert set(arrays) == names
     assert [int((arrays["part"] == part).sum()) for part in range(5)] == [24, 24, 6, 12, 6]
@@ -103,8 +112,8 @@ def test_predictions_cover_validation_known_and_unknown_images_with_their_names(
 def test_the_planted_patterns_are_found(finished):
     cell, store = finished
     values = json.loads((store.folder(cell) / EVALUATION).read_text())
-    assert values["accuracy"] > 0.7
-    assert values["groups"]["all"]["images"] == 24
+    assert values["closed_set"]["figures"]["accuracy"] > 0.7
+    assert values["unknown"]["all"]["images"] == 24
 
 
 def test_the_history_has_a_line_an_epoch(finished):
@@ -237,7 +246,7 @@ def test_two_seeds_give_different_and_equal_seeds_the_same_predictions(registry,
     for place in ("one", "two"):
         run(registry, cells, tmp_path / place)
     first, second, again, _ = (
-        read_arrays(Store(tmp_path / place).folder(cell) / PREDICTIONS)["confidence"]
+        read_arrays(Store(tmp_path / place).folder(cell) / Predictions.FILE)["confidence"]
         for place in ("one", "two")
         for cell in cells
     )

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cells.store import CELL
-from benchmark.running.execute import STARTED
+from benchmark.cells.path import CELL
 from tests.benchmark.toy import planned
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +28,11 @@ def wait_until(met, process):
         time.sleep(0.05)
 
 
+def heed_control_c():
+    """A process whose parent ignores SIGINT (nohup, a script's background job) ignores it, too; this one must not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def interrupted(tmp_path, number, jobs, send):
     """Run a method that finishes split 1 and sleeps on split 2, then send a signal; status and standard error."""
     words = ["--methods", "nearest@sleepy", "--preset", "smoke", "--jobs", str(jobs)]
@@ -36,12 +40,13 @@ def interrupted(tmp_path, number, jobs, send):
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmark.toy_run_all", *words, *places],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=heed_control_c,
     )  # fmt: skip
     cells = tmp_path / "results" / "toy" / "smoke" / "nearest@sleepy"
     running = tmp_path / "results" / ".running"
     try:
         wait_until(lambda: (cells / "split1-seed0" / CELL).exists(), process)
-        wait_until(lambda: any("split2" in at and STARTED in files for at, _, files in os.walk(running)), process)
+        wait_until(lambda: any("split2" in at and "started" in files for at, _, files in os.walk(running)), process)
         send(process.pid, number)
         _, errors = process.communicate(timeout=PATIENCE)
     finally:

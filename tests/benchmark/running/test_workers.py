@@ -9,8 +9,12 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.store import EVALUATION, PREDICTIONS, Store, read_arrays, read_record
-from benchmark.running.execute import STARTED, Outcome
+from benchmark.cells.files import EVALUATION, read_arrays
+from benchmark.cells.record import read_record
+from benchmark.cells.store import Store
+from benchmark.evaluation.predictions import Predictions
+from benchmark.running.job import Outcome
+from benchmark.running.progress import started_mark
 from benchmark.running.runner import run_plan
 from tests.benchmark.toy import execution, planned, stub_plugins
 
@@ -44,7 +48,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory) -> Storm:
             for role in ("bystander", "killer")
         )
         healthy = planned(registry, "nearest")
-        mark = Store(Path("results")).scratch(healthy[0]) / STARTED
+        mark = started_mark(Store(Path("results")), healthy[0])
         mark.parent.mkdir(parents=True)
         mark.touch()  # as a run that was killed leaves it
         cells = [*bystander, *killer, *healthy]
@@ -81,9 +85,9 @@ def test_two_jobs_and_deaths_give_the_same_predictions_and_figures_as_one_job(st
     for cell in storm.healthy:
         here, there = storm.results.folder(cell), storm.alone.folder(cell)
         assert (here / EVALUATION).read_bytes() == (there / EVALUATION).read_bytes()
-        one, other = read_arrays(here / PREDICTIONS), read_arrays(there / PREDICTIONS)
+        one, other = read_arrays(here / Predictions.FILE), read_arrays(there / Predictions.FILE)
         assert all((one[name] == other[name]).all() for name in one)
 
 
 def test_nothing_is_left_marked_as_running(storm: Storm) -> None:
-    assert list(storm.results.root.rglob(STARTED)) == []
+    assert list(storm.results.root.rglob("started")) == []

@@ -13,12 +13,16 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmark.cells.store import Store, read_record
+from benchmark.cells.path import CellPath
+from benchmark.cells.record import read_record
+from benchmark.cells.store import Store
 from benchmark.commands.main import main
-from benchmark.commands.options import parser as run_all_options
+from benchmark.commands.run_all import parser as run_all_options
 from benchmark.evaluation.evaluator import ACCEPTED
-from benchmark.evaluation.predictions import KNOWN, VAL, Predictions
-from benchmark.running.execute import Job, execute
+from benchmark.evaluation.parts import KNOWN, VAL
+from benchmark.evaluation.predictions import Predictions
+from benchmark.running.execute import execute
+from benchmark.running.job import Job
 from benchmark.studies import predict as predict_module
 from datasets.errors import UserError
 from methods.core import registry as registry_module
@@ -74,7 +78,7 @@ def test_image_files_get_exactly_what_the_cell_stored_for_the_same_images(images
     rows = table(tmp_path / "out.csv")
     position = rows["path"].str.extract(r"(\d{4})\.PNG")[0].astype(int).to_numpy()
     assert sorted(position) == list(range(known.sum()))
-    assert list(rows["class"]) == [record.data["known"][k] for k in predictions.predicted[known][position]]
+    assert list(rows["class"]) == [record.data.known[k] for k in predictions.predicted[known][position]]
     assert list(rows["confidence"].astype(float)) == list(predictions.confidence[known][position])
     assert set(rows["reason"]) == {""}
 
@@ -176,7 +180,7 @@ def test_a_network_gives_exactly_what_its_cell_stored(images, tmp_path, monkeypa
     predictions, record = stored(tmp_path / "results", "base")
     known = predictions.of(KNOWN)
     position = rows["path"].str.extract(r"(\d{4})\.PNG")[0].astype(int).to_numpy()
-    assert list(rows["class"]) == [record.data["known"][k] for k in predictions.predicted[known][position]]
+    assert list(rows["class"]) == [record.data.known[k] for k in predictions.predicted[known][position]]
     assert list(rows["confidence"].astype(float)) == list(predictions.confidence[known][position])
 
 
@@ -186,7 +190,7 @@ def test_no_forward_pass_has_only_a_few_images(tmp_path, results, registry, imag
     monkeypatch.setattr(
         registry["nearest"], "predict", lambda self, images: asked.append(len(images)) or predict(self, images)
     )
-    name = predict_module.CellName("toy", "smoke", "nearest", "split1", 0)
+    name = CellPath("toy", "smoke", "nearest", "split1", 0)
     found = predict_module.load_attributor(name, results, "cpu", registry, "toy")
     paths = [tmp_path / f"{position:03d}.png" for position in range(images_given)]
     for position, path in enumerate(paths):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.commands import run as cli
+from benchmark.commands import run, run_all
 from benchmark.commands import similarity as similarity_command
 from benchmark.commands.main import main
 from benchmark.studies.similarity import Similarity, of_class, similarity_table, view_similarity
@@ -73,12 +73,12 @@ def test_images_of_one_class_are_chosen_by_its_name():
 
 def test_the_command_compares_rows_with_and_without_the_diversity_loss(monkeypatch, tmp_path, capsys):
     monkeypatch.undo()
-    monkeypatch.setattr(cli, "DataRequest", ToyRequest)
+    monkeypatch.setattr(run, "DataRequest", ToyRequest)
     monkeypatch.setattr(similarity_command, "DataRequest", ToyRequest)
     results, boards = tmp_path / "results", tmp_path / "boards"
     places = ["--results", str(results), "--leaderboards", str(boards)]
     words = ["--methods", "base,base_am,pose", "--splits", "1", "--preset", "smoke", "--jobs", "1"]
-    assert cli.main([*words, *places]) == 0
+    assert run_all.main([*words, *places]) == 0
     out = tmp_path / "matrices"
     assert main(["similarity", "--preset", "smoke", "--out", str(out), *places]) == 0
     table = capsys.readouterr().out

@@ -11,8 +11,9 @@ import pytest
 from benchmark.commands import main as commands
 from benchmark.commands import tune as tune_command
 from benchmark.commands.options import requested
-from benchmark.evaluation.predictions import VAL, Predictions
-from benchmark.studies.tuning import late_gain, merged, searchable, trials_of, with_choice
+from benchmark.evaluation.parts import VAL
+from benchmark.evaluation.predictions import Predictions
+from benchmark.studies.tuning import TrialRow, late_gain, merged, searchable, trials_of, with_choice
 from datasets.console import exit_status
 from tests.benchmark.toy import ToyRequest, refused
 
@@ -86,6 +87,10 @@ def row(method, trial, accuracy):
     return {"method": method, "trial": trial, "settings": "{}", "val_accuracy": accuracy}
 
 
+def line(method, trial, accuracy):
+    return TrialRow(method, trial, "{}", accuracy, 0.0, 1.0)
+
+
 def log_of(*rows):
     return pd.DataFrame(rows)
 
@@ -103,14 +108,14 @@ def test_variants_that_share_a_preset_share_the_choice_by_their_mean():
 def test_a_later_search_replaces_the_rows_of_its_own_methods(tmp_path):
     log = tmp_path / "tuning.csv"
     with_choice(log_of(row("a", 1, 0.5), row("c", 1, 0.6))).to_csv(log, index=False)
-    frame = merged(log, [row("b", 1, 0.3), row("c", 1, 0.9)])
+    frame = merged(log, [line("b", 1, 0.3), line("c", 1, 0.9)])
     assert frame[["method", "val_accuracy"]].values.tolist() == [["a", 0.5], ["b", 0.3], ["c", 0.9]]
 
 
 def test_a_variant_that_is_searched_later_takes_part_in_the_choice_of_its_method(tmp_path):
     log = tmp_path / "tuning.csv"
     with_choice(log_of(row("a", 1, 0.9), row("a", 2, 0.8))).to_csv(log, index=False)
-    frame = with_choice(merged(log, [row("a@ce", 1, 0.4), row("a@ce", 2, 0.6)]))
+    frame = with_choice(merged(log, [line("a@ce", 1, 0.4), line("a@ce", 2, 0.6)]))
     assert frame["chosen"].tolist() == [False, True, False, True]
 
 

@@ -1,0 +1,32 @@
+"""What is sent to a worker, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.cells.cell import Cell
+from benchmark.cells.record import Status
+from datasets.catalogue import DataRequest
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell with what a worker needs to compute it."""
+
+    cell: Cell
+    data: DataRequest
+    results: Path
+    device: str
+    curve: bool = False  # also judge the test images after every epoch; without influence on the weights
+    released: Path | None = None  # folder of released weights, which the method takes instead of being trained
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell."""
+
+    cell: Cell
+    status: Status
+    seconds: float
+    reason: str | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Table
 
 from datasets.errors import UserError
 
@@ -26,6 +28,36 @@ console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 REFUSED = 2  # exit status of a request that cannot be run
+
+
+def say(text: str) -> None:
+    """One line on standard output, as it is."""
+    console.print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    errors.print(f"warning: {text}", markup=False)
+
+
+def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A small table; where there is no terminal, one line per row, as wide as it needs."""
+    if not console.is_terminal:
+        from tabulate import tabulate
+
+        say(f"{title}\n{tabulate(rows, headers, tablefmt='plain', disable_numparse=True)}\n")
+        return
+    table = Table(*headers, title=title, title_justify="left", box=None)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def show_markdown(text: str) -> None:
+    """A Markdown page, rendered for the terminal or as it is where there is none."""
+    from rich.markdown import Markdown  # its parser and highlighter are half of what rich costs
+
+    console.print(Markdown(text) if console.is_terminal else text, markup=False)
 
 
 def progress_bar(transient: bool = False) -> Progress:

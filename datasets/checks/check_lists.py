@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.checks.findings import Finding, attempted
 from datasets.errors import UserError
-from datasets.files.dataset import ROLES, Listing
+from datasets.files.listing import ROLES, Listing
 from datasets.files.parts import parts_of
 from datasets.osma.annotations import (
     Annotation,

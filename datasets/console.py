@@ -35,9 +35,14 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+def note(text: str) -> None:
+    """One line on standard error, where it does not mix with results."""
+    errors.print(text, markup=False)
+
+
 def warn(text: str) -> None:
-    """One line on standard error."""
-    errors.print(f"warning: {text}", markup=False)
+    """The same of something to be aware of."""
+    note(f"warning: {text}")
 
 
 def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -98,10 +103,10 @@ def exit_status(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except UserError as error:
-        errors.print(f"error: {error}", markup=False)
+        note(f"error: {error}")
         return REFUSED
     except KeyboardInterrupt:
-        errors.print("interrupted; what was finished is kept", markup=False)
+        note("interrupted; what was finished is kept")
         return 130
     except BrokenPipeError:
         sys.stderr.close()

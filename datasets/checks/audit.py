@@ -30,7 +30,7 @@ from datasets.files.parts import parts_of
 from datasets.osma.dataset import Osma
 from datasets.splits import REAL
 
-SAMPLE = {"train": 200, "test": 100}  # files of a class that are looked at
+SAMPLE = {"train": 200, "test": 100}  # files per class that are looked at
 FORMAT_GAP = 0.05  # difference of shares of a format between real and generated images that is worth a warning
 
 

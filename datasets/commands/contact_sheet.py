@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 def draw(split: Split, path: Path, columns: int = 9, leave_out: frozenset[str] = frozenset()) -> Path:
-    """A picture of one split: known classes, then unknown ones by group; one row per class.
+    """A picture of one split: known classes, then those of the unknown groups; one row per class.
 
     Args:
         split: what to show; test images.

@@ -39,7 +39,7 @@ class Limits:
 
     members: int = 5_000_000
     bytes: int = 1 << 38
-    ratio: int = 100  # bytes unpacked for a byte of the archive ...
+    ratio: int = 100  # bytes unpacked per byte of the archive ...
     ratio_floor: int = 64 << 20  # ... beyond so many, for annotation files do shrink
 
 

@@ -144,7 +144,7 @@ class FileDataset(Dataset):
         return {name: self.files[name] for split in splits for listing in split.values() for name in listing.names}
 
     def _used(self, split: str) -> dict[str, Listing]:
-        """The images of a split that are there, no more per class than the settings want, for each role and group."""
+        """The images of a split that are there, no more per class than the settings want; none in roles without any."""
         listings = self.listings(split)
         there = {role: self._there(listing) for role, listing in listings.items()}
         if "train" in there:

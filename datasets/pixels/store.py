@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
-from datasets.console import errors, progress
+from datasets.console import note, progress
 from datasets.core.partial import whole_file
 from datasets.core.workers import chunk_by_chunk
 from datasets.errors import UserError
@@ -199,7 +199,7 @@ class PixelStore:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            errors.print("waiting for another process, which decodes images of the same data", markup=False)
+            note("waiting for another process, which decodes images of the same data")
             lock.acquire()
         try:
             yield

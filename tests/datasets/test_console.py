@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from datasets import console as terminal
-from datasets.console import say, show_markdown, show_rows, warn
+from datasets.console import note, say, show_markdown, show_rows, warn
 
 LONG = "a line with [brackets] and [/b] " + "of many words " * 30
 
@@ -25,9 +25,10 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def test_lines_are_neither_wrapped_nor_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
     say(LONG)
     warn(LONG)
+    note(LONG)
     output = capsys.readouterr()
     assert output.out == f"{LONG}\n"
-    assert output.err == f"warning: {LONG}\n"
+    assert output.err == f"warning: {LONG}\n{LONG}\n"
 
 
 def test_a_page_is_printed_as_it_is_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

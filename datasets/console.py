@@ -19,6 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from tabulate import tabulate
 
 from datasets.errors import UserError
 
@@ -48,8 +49,6 @@ def warn(text: str) -> None:
 def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A small table; where there is no terminal, one line per row, as wide as it needs."""
     if not console.is_terminal:
-        from tabulate import tabulate
-
         say(f"{title}\n{tabulate(rows, headers, tablefmt='plain', disable_numparse=True)}\n")
         return
     table = Table(*headers, title=title, title_justify="left", box=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from datasets.pixels.store import Files
@@ -25,7 +25,7 @@ class Inventory:
     coverage: float
 
     @classmethod
-    def taken(cls, named: Collection[str], found: Files, left_out: Mapping[str, str]) -> Inventory:
+    def taken(cls, named: frozenset[str], found: Files, left_out: Mapping[str, str]) -> Inventory:
         """Compare what the lists name with what lies on disk.
 
         Args:
@@ -34,5 +34,5 @@ class Inventory:
             left_out: those to do without, with the reason.
         """
         files = {name: path for name, path in found.items() if name not in left_out}
-        missing = tuple(sorted(set(named).difference(files)))
+        missing = tuple(sorted(named.difference(files)))
         return cls(files, left_out, missing, 1 - len(missing) / len(named))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -30,6 +29,39 @@ console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 REFUSED = 2  # exit status of a request that cannot be run
+
+
+def say(text: str) -> None:
+    """One line on standard output, as it is."""
+    console.print(text, markup=False)
+
+
+def note(text: str) -> None:
+    """One line on standard error, where it does not mix with results."""
+    errors.print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """The same of something to be aware of."""
+    note(f"warning: {text}")
+
+
+def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A small table; where there is no terminal, one line per row, as wide as it needs."""
+    if not console.is_terminal:
+        say(f"{title}\n{tabulate(rows, headers, tablefmt='plain', disable_numparse=True)}\n")
+        return
+    table = Table(*headers, title=title, title_justify="left", box=None)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def show_markdown(text: str) -> None:
+    """A Markdown page, rendered for the terminal or as it is where there is none."""
+    from rich.markdown import Markdown  # its parser and highlighter are half of what rich costs
+
+    console.print(Markdown(text) if console.is_terminal else text, markup=False)
 
 
 def progress_bar(transient: bool = False) -> Progress:
@@ -70,37 +102,11 @@ def exit_status(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except UserError as error:
-        errors.print(f"error: {error}", markup=False)
+        note(f"error: {error}")
         return REFUSED
     except KeyboardInterrupt:
-        errors.print("interrupted; what was finished is kept", markup=False)
+        note("interrupted; what was finished is kept")
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-
-
-def show_markdown(text: str) -> None:
-    """A Markdown page, rendered for the terminal or as it is where there is none."""
-    console.print(Markdown(text) if console.is_terminal else text, markup=False)
-
-
-def show_rows(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A small table; where there is no terminal, one line per row, as wide as it needs."""
-    if not console.is_terminal:
-        say(f"{title}\n{tabulate(rows, headers, tablefmt='plain', disable_numparse=True)}\n")
-        return
-    table = Table(*headers, title=title, title_justify="left", box=None)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
-
-
-def say(text: str) -> None:
-    """One line on standard output."""
-    console.print(text, markup=False)
-
-
-def warn(text: str) -> None:
-    """One line on standard error."""
-    errors.print(f"warning: {text}", markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ class Split:
     Attributes:
         train, val, test: images of known classes; class 0 is "real". The test set may hold real
             images of sources that training has not seen.
-        unknown: test images of unknown classes by group; labels of a group refer to its own classes.
+        unknown: test images of the unknown groups; labels of a group refer to its own classes.
     """
 
     name: str
@@ -101,19 +101,27 @@ class Split:
 
 
 class Dataset(ABC):
-    """A collection of splits over one pool of images.
+    """A collection of splits over one pool of images."""
 
-    Attributes:
-        name: as on the command line and in folder names.
-        title: as in headings, with what a reader has to know to judge a table.
-        fingerprint: hash of the recipe that yields labels and pixels; equal hashes mean equal data.
-        coverage: share of the images named by the recipe that are present, in (0, 1].
-    """
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As on the command line and in folder names."""
 
-    name: str
-    title: str
-    fingerprint: str
-    coverage: float = 1.0
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """As in headings, with what a reader has to know to judge a table."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the recipe that yields labels and pixels; equal hashes mean equal data."""
+
+    @property
+    @abstractmethod
+    def coverage(self) -> float:
+        """Share of the images named by the recipe that are present, in (0, 1]."""
 
     @property
     @abstractmethod
@@ -125,6 +133,11 @@ class Dataset(ABC):
         """Splits that can be asked for by name and belong to no leaderboard."""
         return ()
 
+    @property
+    def all_splits(self) -> tuple[str, ...]:
+        """Every split that can be asked for by name."""
+        return (*self.split_names, *self.extra_splits)
+
     @abstractmethod
     def split(self, name: str) -> Split:
         """One split; views of the shared pool, so this is cheap.
@@ -132,14 +145,3 @@ class Dataset(ABC):
         Raises:
             UserError: there is no such split.
         """
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What a stored result remembers of its data set."""
-
-    name: str
-    title: str
-    fingerprint: str
-    coverage: float
-    settings: Mapping[str, Any] = field(default_factory=dict)

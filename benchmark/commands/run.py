@@ -12,8 +12,7 @@ from benchmark.cells.plan import Planner, Request, choose_methods
 from benchmark.cells.presets import CHANGED, Preset, load_preset, parse_overrides
 from benchmark.cells.record import read_record
 from benchmark.cells.store import Store
-from benchmark.commands.options import job_count, make_folders, requested
-from benchmark.commands.run_all import RunOptions
+from benchmark.commands.options import RunOptions, job_count, make_folders, requested
 from benchmark.evaluation.cluster_plan import cluster_for_table
 from benchmark.running.backends import connect
 from benchmark.running.missing import compute_missing, without_curve

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from datasets.checks.container import Container, look_at
 from datasets.checks.container_tree import FEATURES, NOT_A_CONFOUND, Score, tree_score
@@ -23,14 +22,15 @@ from datasets.checks.findings import Finding
 from datasets.checks.published import published
 from datasets.checks.video_overlap import shared_units
 from datasets.console import progress
+from datasets.core.workers import chunk_by_chunk
 from datasets.files.choice import chosen
-from datasets.files.dataset import FileDataset, Listing
+from datasets.files.dataset import FileDataset
+from datasets.files.listing import Listing
 from datasets.files.parts import parts_of
 from datasets.osma.dataset import Osma
-from datasets.pixels.store import ALONE, CHUNK
 from datasets.splits import REAL
 
-SAMPLE = {"train": 200, "test": 100}  # files of a class that are looked at
+SAMPLE = {"train": 200, "test": 100}  # files per class that are looked at
 FORMAT_GAP = 0.05  # difference of shares of a format between real and generated images that is worth a warning
 
 
@@ -105,10 +105,7 @@ def _sample(listing: Listing, role: str) -> Listing:
 
 
 def _containers(dataset: FileDataset, names: Sequence[str]) -> dict[str, Container]:
-    chunks = [names[first : first + CHUNK] for first in range(0, len(names), CHUNK)]
-    jobs = 1 if len(names) < ALONE else -1
-    work = (delayed(_look_at_all)([dataset.files[name] for name in chunk]) for chunk in chunks)
-    done = Parallel(n_jobs=jobs, return_as="generator")(work)
+    done = chunk_by_chunk(_look_at_all, [dataset.files[name] for name in names])
     seen = (container for chunk in done for container in chunk)
     return dict(zip(names, progress(seen, len(names), f"opening {len(names):,} files"), strict=True))
 

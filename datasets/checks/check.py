@@ -71,7 +71,7 @@ def check(request: DataRequest, with_audit: bool = False) -> Checked:
         dataset = request.open()
     except UserError as error:
         return Checked(facts, (Finding("opens", request.name, "error", str(error)),))
-    findings = [Finding("opens", dataset.name, "ok", f"splits {', '.join(_all_splits(dataset))}")]
+    findings = [Finding("opens", dataset.name, "ok", f"splits {', '.join(dataset.all_splits)}")]
     findings += list_findings(dataset)
     if exit_of(findings) == 2:
         findings.append(Finding("images", dataset.name, "note", "not looked at before the lists are in order"))
@@ -90,10 +90,6 @@ def check(request: DataRequest, with_audit: bool = False) -> Checked:
     return Checked(facts, tuple(findings), missing_by_folder(dataset), looked_at)
 
 
-def _all_splits(dataset: Dataset) -> tuple[str, ...]:
-    return (*dataset.split_names, *dataset.extra_splits)
-
-
 def _identity(dataset: Dataset) -> dict[str, Any]:
     return {"title": dataset.title, "fingerprint": dataset.fingerprint, "coverage": dataset.coverage}
 
@@ -103,7 +99,7 @@ def list_findings(dataset: Dataset) -> list[Finding]:
     if isinstance(dataset, Osma):
         findings, files = annotation_findings(dataset.layout)
         return findings + published_findings(files, published())
-    return [finding for split in _all_splits(dataset) for finding in listing_findings(dataset, split)]
+    return [finding for split in dataset.all_splits for finding in listing_findings(dataset, split)]
 
 
 def image_findings(dataset: FileDataset) -> Iterator[Finding]:
@@ -119,7 +115,7 @@ def image_findings(dataset: FileDataset) -> Iterator[Finding]:
         yield Finding("images", name, "warning", text)
     else:
         yield Finding("images", name, "ok", f"all {len(dataset.files):,} are there")
-    for split in _all_splits(dataset):
+    for split in dataset.all_splits:
         yield from attempted("usable", split, [partial(dataset.need, [split])], "every class has images")
     empty = sorted(image for image, path in dataset.files.items() if stamp_of(path).size == 0)
     if empty:

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.checks.findings import Finding, attempted
 from datasets.errors import UserError
-from datasets.files.dataset import ROLES, Listing
+from datasets.files.listing import ROLES, Listing
 from datasets.files.parts import parts_of
 from datasets.osma.annotations import (
     Annotation,
@@ -100,12 +100,12 @@ def _content_findings(layout: Layout, split: str, plan: SplitPlan, read: dict[st
         "roles", split, [partial(check_roles, list(parts.values()))], "no image stands in two lines or two roles"
     )
     if UNION in read and set(UNKNOWN_GROUPS) <= set(parts):
-        groups, sizes = (
+        unknown, sizes = (
             [parts[group] for group in UNKNOWN_GROUPS],
             [len(plan.unknown[group]) for group in UNKNOWN_GROUPS],
         )
-        attempts = [partial(check_union, read[UNION], groups, sizes)]
-        findings += attempted("union", split, attempts, "test_out holds the three groups with shifted labels")
+        attempts = [partial(check_union, read[UNION], unknown, sizes)]
+        findings += attempted("union", split, attempts, "test_out holds the three unknown groups with shifted labels")
     return findings
 
 

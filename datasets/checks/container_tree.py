@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeClassifier
 
 from datasets.checks.container import Container
-from datasets.files.dataset import Listing
+from datasets.files.listing import Listing
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64] | NDArray[np.bool_]
@@ -101,6 +100,8 @@ def _numbers(facts: list[Facts], known: list[Facts]) -> Floats:
 
 def _recall(inputs: tuple[Floats, Floats], labels: tuple[Labels, Labels]) -> float:
     """Mean recall over the classes of the test images."""
+    from sklearn.tree import DecisionTreeClassifier  # heavy, for an audit alone
+
     tree = DecisionTreeClassifier(
         max_leaf_nodes=LEAVES, min_samples_leaf=SMALLEST_LEAF, class_weight="balanced", random_state=0
     )

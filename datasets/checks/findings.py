@@ -50,7 +50,7 @@ def attempted(check: str, where: str, attempts: Iterable[Callable[[], object]], 
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
-    """One row a finding; what was found in several places in the same words is one row."""
+    """One row per finding; what was found in several places in the same words is one row."""
     table = Table("check", "where", "status", "what", box=None)
     rows = [(finding.where, (finding.check, finding.status, finding.message)) for finding in findings]
     for where, (check, status, message) in merged(rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from datasets.files.dataset import Listing
+from datasets.files.listing import Listing
 
 Unit = tuple[str, str]  # folder of the videos, sub-folder of one
 

@@ -1,4 +1,4 @@
-"""One row of images a class: the quickest way to see what a data set holds."""
+"""One row of images per class: the quickest way to see what a data set holds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from datasets.core.partial import whole_file
 from datasets.types import ImageSet, Pixels, Split
 
 PANELS = 2  # side by side, so that many classes still make a picture of readable shape
@@ -22,12 +23,12 @@ class Row(NamedTuple):
 
 
 def draw(split: Split, path: Path, columns: int = 9, leave_out: frozenset[str] = frozenset()) -> Path:
-    """A picture of one split: known classes, then unknown ones by group; a row a class.
+    """A picture of one split: known classes, then those of the unknown groups; one row per class.
 
     Args:
         split: what to show; test images.
         path: PNG to write.
-        columns: images a class, evenly spread over its test images.
+        columns: images per class, evenly spread over its test images.
         leave_out: sources that must not be shown.
     """
     rows = rows_of("", split.test, columns, leave_out)
@@ -49,7 +50,8 @@ def draw(split: Split, path: Path, columns: int = 9, leave_out: frozenset[str] =
             place = (columns * side, (position + 0.5) * side)
             axes.annotate(row.title, place, (6, 0), textcoords="offset points", va="center", fontsize=7.5)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=100, format=path.suffix.removeprefix(".") or "png")
     return path
 
 

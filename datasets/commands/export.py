@@ -1,14 +1,14 @@
 """The embedded data set as files in the layout of OSMA, for whoever wants images and lists, or another program.
 
-DIR/OSMA/real/<photograph>/…png, DIR/OSMA/fake/<family>/<photograph>-<seed>/…png, annotation files beside OSMA/,
+DIR/OSMA/real/<photograph>/…png, DIR/OSMA/fake/<family>/<photograph>-<seed>/…png, annotation files next to OSMA/,
 configs/data_list.yaml with the official keys, and manifest.json, which tells the loader how this was made. Photographs
 that only the test knows get names with blanks and colons, as one source of OSMA has them.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from datasets.console import progress
+from datasets.commands.options import SizeOptions, add_size_options
+from datasets.console import progress, say
+from datasets.core.command import Command
+from datasets.core.partial import whole_folder
 from datasets.errors import UserError
 from datasets.mini.dataset import Mini
 from datasets.osma.annotations import PREFIXES
@@ -31,6 +34,37 @@ from datasets.types import ImageSet, Split
 
 FIRST_SECOND = datetime(2011, 6, 26, 19, 33, 40)  # of the names with blanks and colons
 OVERHEAD = 1.2  # of a PNG that does not compress, over its pixels, and of blocks on disk
+
+
+@dataclass(frozen=True)
+class ExportOptions(SizeOptions):
+    """How much is written, and where."""
+
+    to: Path
+
+
+class Export(Command[ExportOptions]):
+    """The embedded data set as files."""
+
+    name = "export"
+    help = "write images and lists in OSMA's layout"
+    description = (
+        "Write the embedded data set as image files in the layout of OSMA, to be used with --dataset osma. "
+        "Give a preset's sizes to get, under that preset, the same figures from the files."
+    )
+    options = ExportOptions
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--dataset", default=Mini.name, choices=(Mini.name,), help="what to write (default: mini)")
+        parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder that is not there yet")
+        add_size_options(parser)
+
+    def run(self, options: ExportOptions) -> int:
+        """Write the files, and say how they are used with the same settings."""
+        exported = export(Mini(options.settings()), options.to)
+        say(f"{exported.images:,} images, {readable(exported.bytes)}, in {exported.folder}")
+        say(f"use them: python run_all.py --dataset osma --data-root {exported.folder}")
+        return 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +83,7 @@ class Exported:
 
 
 def export(dataset: Mini, to: Path) -> Exported:
-    """Write the five splits. A folder beside the target is filled and renamed, so no half export can be met.
+    """Write the five splits; the folder appears when all of them are whole.
 
     Args:
         dataset: its settings say how much is written, and at which size.
@@ -61,15 +95,11 @@ def export(dataset: Mini, to: Path) -> Exported:
     to = to.resolve()
     _check_free(to)
     splits = [dataset.split(name) for name in dataset.split_names]
-    beside = to.with_name(f"{to.name}.partial-{os.getpid()}")
     try:
-        beside.mkdir(parents=True)
-        exported = _write(dataset, splits, beside)
-        beside.rename(to)
+        with whole_folder(to) as unfinished:
+            exported = _write(dataset, splits, unfinished)
     except OSError as error:
         raise UserError(f"{to} cannot be written ({error.strerror}); free space or choose another --to") from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return Exported(to, exported.images, exported.bytes)
 
 
@@ -93,7 +123,7 @@ def _write(dataset: Mini, splits: list[Split], root: Path) -> Exported:
         for part, images in parts.items():
             files |= {name: (images, position) for position, name in enumerate(names[part])}
             _write_lines(layout.annotation(split.name, part), names[part], images.labels.tolist(), "w")
-        for group in UNKNOWN_GROUPS:  # the groups once more, one after the other, in one file
+        for group in UNKNOWN_GROUPS:  # the unknown groups once more, one after the other, in one file
             labels = (parts[group].labels + offset).tolist()
             _write_lines(layout.annotation(split.name, UNION), names[group], labels, "a")
             offset += len(parts[group].classes)

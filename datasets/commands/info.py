@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from datasets.commands.contact_sheet import draw
-from datasets.console import console
-from datasets.files.dataset import ROLES, Listing
+from datasets.commands.options import DataOptions, add_data_options
+from datasets.console import console, say
+from datasets.core.command import Command
+from datasets.files.listing import ROLES, Listing
 from datasets.files.parts import parts_of
 from datasets.settings import DataSettings
 from datasets.splits import UNKNOWN_GROUPS
@@ -19,6 +22,33 @@ from datasets.types import Dataset
 
 # Their licence is not stated: they may be looked at where they are installed, not in a picture to be kept.
 NOT_SHOWN = frozenset({"motorcycle"})
+
+
+@dataclass(frozen=True)
+class InfoOptions(DataOptions):
+    """What is shown of the data set."""
+
+    split: str | None
+    picture: Path | None
+
+
+class Info(Command[InfoOptions]):
+    """Counts, and a picture if one is wanted."""
+
+    name = "info"
+    help = "what a data set holds"
+    description = "Show splits, classes and counts."
+    options = InfoOptions
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        add_data_options(parser)
+        parser.add_argument("--split", help="the split to show in full (default: the first)")
+        parser.add_argument("--picture", type=Path, metavar="PNG", help="also draw one row of images per class")
+
+    def run(self, options: InfoOptions) -> int:
+        request = options.request()
+        show_info(request.open(), request.settings, options.split, options.picture)
+        return 0
 
 
 def show_info(dataset: Dataset, settings: DataSettings, split: str | None, picture: Path | None) -> None:
@@ -31,19 +61,21 @@ def show_info(dataset: Dataset, settings: DataSettings, split: str | None, pictu
     Raises:
         UserError: there is no such split.
     """
-    name = split or (*dataset.split_names, *dataset.extra_splits)[0]
+    name = split or dataset.all_splits[0]
     parts = parts_of(dataset, name)
-    console.print(f"{dataset.title}, recipe {dataset.fingerprint[:12]}, {settings.image_size} px", markup=False)
+    say(f"{dataset.title}, recipe {dataset.fingerprint[:12]}, {settings.image_size} px")
     console.print(overview(dataset))
     console.print(class_table(name, parts))
     if picture is not None:
-        console.print(f"picture: {draw(dataset.split(name), picture, leave_out=NOT_SHOWN)}", markup=False)
+        from datasets.commands.contact_sheet import draw  # matplotlib, for pictures alone
+
+        say(f"picture: {draw(dataset.split(name), picture, leave_out=NOT_SHOWN)}")
 
 
 def overview(dataset: Dataset) -> Table:
-    """One row a split: classes and images by part, of all that the lists name."""
+    """One row per split: classes and images by part, of all that the lists name."""
     table = Table("split", "known", *ROLES, *UNKNOWN_GROUPS, box=None)
-    for name in (*dataset.split_names, *dataset.extra_splits):
+    for name in dataset.all_splits:
         parts = parts_of(dataset, name)
         counts = [str(len(parts[role].names)) for role in ROLES]
         unknown = [f"{len(parts[group].names)} in {len(parts[group].classes)}" for group in UNKNOWN_GROUPS]
@@ -52,7 +84,7 @@ def overview(dataset: Dataset) -> Table:
 
 
 def class_table(name: str, parts: Mapping[str, Listing]) -> Table:
-    """One row a class: images by part."""
+    """One row per class: images by part."""
     table = Table("class", *parts, title=name, title_justify="left", box=None)
     classes = list(dict.fromkeys(label for listing in parts.values() for label in listing.classes))
     for label in classes:

@@ -18,9 +18,14 @@ def partial_of(path: Path) -> Path:
 def whole_file(path: Path) -> Iterator[Path]:
     """A file to fill, which takes the place of `path` when the block ends well and goes when it does not.
 
+    A link, a pipe or a device, such as /dev/stdout, is not replaced but filled itself.
+
     Raises:
         OSError: the place cannot be written; what was there before is untouched.
     """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        yield path
+        return
     unfinished = partial_of(path)
     try:
         yield unfinished

@@ -16,14 +16,13 @@ def split_list(text: str | None, dataset: Dataset) -> list[str]:
     """
     if text is None:
         return list(dataset.split_names)
-    allowed = (*dataset.split_names, *dataset.extra_splits)
     names: list[str] = []
     for part in map(str.strip, text.split(",")):
-        numbered = part not in allowed and re.fullmatch(r"\d+(-\d+)?", part)
+        numbered = part not in dataset.all_splits and re.fullmatch(r"\d+(-\d+)?", part)
         names += [f"split{number}" for number in number_list(part, "--splits")] if numbered else [part]
     for name in names:
-        if name not in allowed:
-            raise UserError(f"--splits {text}: {dataset.name} has no '{name}'; it has {', '.join(allowed)}")
+        if name not in dataset.all_splits:
+            raise UserError(f"--splits {text}: {dataset.name} has no '{name}'; it has {', '.join(dataset.all_splits)}")
     return list(dict.fromkeys(names))
 
 

@@ -82,14 +82,14 @@ def parsed(model: type[Model], document: Document) -> Model:
         if first["type"] == "missing":
             raise UserError(f"{where}: key '{key}' is missing; add it") from None
         if first["type"] == "extra_forbidden":
-            known = _fields_beside(model, location)
+            known = _fields_around(model, location)
             hint = did_you_mean(str(location[-1]), known)
             raise UserError(f"{where}: unknown key '{key}'{hint}; keys are {', '.join(known)}") from None
         reason = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{where}: {key}: {reason[:1].lower()}{reason[1:]}; correct it") from None
 
 
-def _fields_beside(model: type[BaseModel], location: Location) -> list[str]:
+def _fields_around(model: type[BaseModel], location: Location) -> list[str]:
     """The keys that are allowed where an unknown one stands."""
     current: Any = model
     for step in location[:-1]:

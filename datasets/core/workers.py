@@ -1,10 +1,39 @@
-"""What the worker processes of joblib do that nobody needs to hear of."""
+"""Work for all cores: chunk by chunk in worker processes of joblib, without what nobody needs to hear of them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+ALONE = 256  # fewer items are done sooner than other processes are started
+CHUNK = 64  # items that a process takes at a time
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def chunk_by_chunk(
+    work: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    in_order: bool = True,
+    among: int | None = None,
+) -> Iterator[Result]:
+    """What `work` makes of each chunk of the items, as soon as it is there.
+
+    Args:
+        work: a function that other processes can import.
+        items: all of them.
+        in_order: whether a chunk waits for those before it.
+        among: how many items there are in all, where these are a part of them; decides whether other processes help.
+    """
+    from joblib import Parallel, delayed  # takes longer to import than most commands to answer
+
+    chunks = (items[first : first + CHUNK] for first in range(0, len(items), CHUNK))
+    jobs = 1 if (len(items) if among is None else among) < ALONE else -1
+    workers = Parallel(n_jobs=jobs, return_as="generator" if in_order else "generator_unordered")
+    yield from workers(delayed(work)(chunk) for chunk in chunks)
 
 
 @contextmanager

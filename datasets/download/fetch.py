@@ -7,8 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from datasets.console import byte_bar, console
-from datasets.download.record import Patience, RemoteFile, fetch, read_record
+from datasets.console import byte_bar, say
+from datasets.download.record import Patience, RemoteFile, fetch_file, read_record
 from datasets.download.unpack import Limits, archive_kind, unpack
 from datasets.errors import UserError
 from datasets.pixels.disk import readable
@@ -16,7 +16,7 @@ from datasets.pixels.disk import readable
 CODE = "https://github.com/ICTMCG/POSE"  # carries the annotation files, in its folder dataset/
 
 
-def obtain(
+def fetch_record(
     url: str,
     folder: Path,
     unpacking: bool = True,
@@ -26,7 +26,7 @@ def obtain(
 ) -> None:
     """Download the files of a record into a folder and unpack its archives there.
 
-    What was done before is not done again: a mark beside the files names every archive that was unpacked whole.
+    What was done before is not done again: a mark next to the files names every archive that was unpacked whole.
 
     Args:
         url: description of the record.
@@ -40,33 +40,33 @@ def obtain(
         UserError: something cannot be had, is not what the record states, or must not be unpacked.
     """
     files = read_record(url, patience)
-    console.print(f"{len(files)} files, {readable(sum(file.size for file in files))}, from {url}", markup=False)
+    say(f"{len(files)} files, {readable(sum(file.size for file in files))}, from {url}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".download.lock", timeout=0):
             for file in files:
-                _obtain_one(file, folder, unpacking, delete, patience, limits)
+                _fetch_one(file, folder, unpacking, delete, patience, limits)
     except Timeout:
         raise UserError(f"another process is downloading into {folder}; wait for it, or use another --to") from None
     except OSError as error:
         raise UserError(f"--to {folder} cannot be written ({error.strerror or error}); use another folder") from None
 
 
-def _obtain_one(
+def _fetch_one(
     file: RemoteFile, folder: Path, unpacking: bool, delete: bool, patience: Patience | None, limits: Limits | None
 ) -> None:
     mark = folder / f".{file.name}.{file.digest[:8]}.unpacked"
     if mark.is_file():
-        console.print(f"unpacked before: {file.name}", markup=False)
+        say(f"unpacked before: {file.name}")
         return
     with byte_bar() as bar:
         task = bar.add_task(file.name, total=file.size)
-        path = fetch(file, folder, lambda count: bar.advance(task, count), patience)
-    console.print(f"size and checksum are right: {file.name}, {readable(file.size)}", markup=False)
+        path = fetch_file(file, folder, lambda count: bar.advance(task, count), patience)
+    say(f"size and checksum are right: {file.name}, {readable(file.size)}")
     if not unpacking:
         return
     if archive_kind(path) is None:
-        console.print(f"neither zip nor tar, left as it is: {path}", markup=False)
+        say(f"neither zip nor tar, left as it is: {path}")
         return
     with byte_bar() as bar:
         task = bar.add_task(f"unpacking {file.name}", total=None)
@@ -74,7 +74,7 @@ def _obtain_one(
     mark.touch()
     if delete:
         path.unlink()
-    console.print(f"{count:,} files unpacked: {file.name}", markup=False)
+    say(f"{count:,} files unpacked: {file.name}")
 
 
 def next_steps(folder: Path) -> Iterator[str]:

@@ -30,9 +30,9 @@ RECORD_BYTES = 1 << 24  # a larger description is none
 RECORD_TRIES = 3  # for the description; nobody waits long for nothing
 TRIES = 6  # connections in a row that bring nothing new of a file
 DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
-PASSING = (408, 425, 429)  # answers of a server that is busy, beside all from 500 on
+PASSING = (408, 425, 429)  # answers of a server that is busy, and all from 500 on
 
-Told = Callable[[int], None]
+OnBytes = Callable[[int], None]
 
 _TROUBLE = (OSError, http.client.HTTPException)  # URLError and timeouts are OSErrors
 
@@ -113,13 +113,15 @@ def _remote_file(entry: Mapping[str, Any]) -> RemoteFile:
     return RemoteFile(name, size, algorithm, digest.lower(), url)
 
 
-def fetch(file: RemoteFile, folder: Path, told: Told = lambda count: None, patience: Patience | None = None) -> Path:
+def fetch_file(
+    file: RemoteFile, folder: Path, on_bytes: OnBytes = lambda count: None, patience: Patience | None = None
+) -> Path:
     """Download a file, or go on with a download that was cut.
 
     Args:
         file: what to get.
         folder: where it goes; exists.
-        told: is called with the number of bytes that are new, negative where a server makes us begin again.
+        on_bytes: is called with the number of bytes that are new, negative where a server makes us begin again.
         patience: with a failing server.
 
     Returns:
@@ -130,13 +132,13 @@ def fetch(file: RemoteFile, folder: Path, told: Told = lambda count: None, patie
     """
     target = folder / file.name
     if target.is_file() and target.stat().st_size == file.size and checksum(target, file.algorithm) == file.digest:
-        told(file.size)
+        on_bytes(file.size)
         return target
-    part = partial(file, folder)
+    part = partial_file(file, folder)
     part.touch()
     _room_for(file.size - part.stat().st_size, folder)
     try:
-        _complete(file, part, told, patience or Patience())
+        _complete(file, part, on_bytes, patience or Patience())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -150,7 +152,7 @@ def fetch(file: RemoteFile, folder: Path, told: Told = lambda count: None, patie
     return target
 
 
-def partial(file: RemoteFile, folder: Path) -> Path:
+def partial_file(file: RemoteFile, folder: Path) -> Path:
     """Where a file lies until it is whole."""
     return folder / f".{file.name}.{file.digest[:8]}.partial"
 
@@ -164,17 +166,17 @@ def checksum(path: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def _complete(file: RemoteFile, part: Path, told: Told, patience: Patience) -> None:
+def _complete(file: RemoteFile, part: Path, on_bytes: OnBytes, patience: Patience) -> None:
     """Append to the partial file until it has its size; give up when nothing new comes any more."""
     have = part.stat().st_size
     if have > file.size:
         part.write_bytes(b"")
         have = 0
-    told(have)
+    on_bytes(have)
     most, failures, reason = have, 0, "the connection was cut"
     while have < file.size:
         try:
-            _append(file, part, told, patience)
+            _append(file, part, on_bytes, patience)
             reason = "the connection was cut"
         except (*_TROUBLE, _Busy) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -190,7 +192,7 @@ def _complete(file: RemoteFile, part: Path, told: Told, patience: Patience) -> N
             patience.wait(failures)
 
 
-def _append(file: RemoteFile, part: Path, told: Told, patience: Patience) -> None:
+def _append(file: RemoteFile, part: Path, on_bytes: OnBytes, patience: Patience) -> None:
     """One connection: what comes is appended, or begins anew where the server cannot go on from the middle."""
     have = part.stat().st_size
     with _open(file.url, have, patience, file) as answer:
@@ -198,7 +200,7 @@ def _append(file: RemoteFile, part: Path, told: Told, patience: Patience) -> Non
         if total is not None and total != file.size:
             raise UserError(f"{file.url} has {total:,} bytes, the record states {file.size:,}; try again later")
         if first != have:
-            told(first - have)
+            on_bytes(first - have)
         with part.open("r+b") as target:
             target.truncate(first)
             target.seek(first)
@@ -207,7 +209,7 @@ def _append(file: RemoteFile, part: Path, told: Told, patience: Patience) -> Non
                     target.truncate(0)
                     raise UserError(f"{file.url} has more than the {file.size:,} bytes that the record states")
                 target.write(block)
-                told(len(block))
+                on_bytes(len(block))
 
 
 def _offered(answer: http.client.HTTPResponse, asked: int) -> tuple[int, int | None]:

@@ -1,7 +1,7 @@
 """Unpack an archive of strangers: nothing leaves the folder, no links, no devices, no bombs, all of it or nothing.
 
-Members are written into a folder beside their destination and moved there when the whole archive has been read without
-complaint. Names are kept as they are, colons and blanks included.
+Members are written into a folder next to their destination, and moved there when the whole archive has been read
+without complaint. Names are kept as they are, colons and blanks included.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BLOCK = 1 << 20  # bytes read at a time
 STAGING = ".unpacking"
 
 Kind = Literal["zip", "tar"]
-Told = Callable[[int], None]
+OnBytes = Callable[[int], None]
 
 # What the readers of the standard library raise on damaged archives.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
@@ -39,7 +39,7 @@ class Limits:
 
     members: int = 5_000_000
     bytes: int = 1 << 38
-    ratio: int = 100  # bytes unpacked for a byte of the archive ...
+    ratio: int = 100  # bytes unpacked per byte of the archive ...
     ratio_floor: int = 64 << 20  # ... beyond so many, for annotation files do shrink
 
 
@@ -70,14 +70,14 @@ def archive_kind(path: Path) -> Kind | None:
     return "zip" if zipfile.is_zipfile(path) else None
 
 
-def unpack(archive: Path, folder: Path, limits: Limits | None = None, told: Told = lambda count: None) -> int:
+def unpack(archive: Path, folder: Path, limits: Limits | None = None, on_bytes: OnBytes = lambda count: None) -> int:
     """Unpack a zip or tar file into a folder; files of the same name there are replaced.
 
     Args:
         archive: the file.
         folder: where its content goes; made if need be.
         limits: what is too much.
-        told: is called with the number of bytes after every piece that was written.
+        on_bytes: is called with the number of bytes after every piece that was written.
 
     Returns:
         The number of files.
@@ -94,7 +94,7 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None, told: Told
         shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
         staging.mkdir(parents=True)
         with closing(_MEMBERS[kind](archive)) as members:
-            files = _Writer(archive, staging, limits or Limits(), told).write(members)
+            files = _Writer(archive, staging, limits or Limits(), on_bytes).write(members)
         _move(staging, folder)
     except _DAMAGE as error:
         raise UserError(f"{archive} is damaged ({_first_line(error)}); delete it and download it again") from None
@@ -109,8 +109,8 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None, told: Told
 class _Writer:
     """Writes members below a folder, within limits."""
 
-    def __init__(self, archive: Path, folder: Path, limits: Limits, told: Told) -> None:
-        self._archive, self._folder, self._limits, self._told = archive, folder, limits, told
+    def __init__(self, archive: Path, folder: Path, limits: Limits, on_bytes: OnBytes) -> None:
+        self._archive, self._folder, self._limits, self._on_bytes = archive, folder, limits, on_bytes
         most = max(limits.ratio_floor, limits.ratio * archive.stat().st_size)
         self._left = min(limits.bytes, most)
         self._most = self._left
@@ -156,7 +156,7 @@ class _Writer:
                     if self._left < 0 or written > member.size:
                         raise self._refusal(f"{shown(member.name)} is larger than it says")
                     target.write(block)
-                    self._told(len(block))
+                    self._on_bytes(len(block))
         except FileExistsError:
             raise self._refusal(f"{shown(member.name)} is there twice, or differs from another in case alone") from None
         if written != member.size:

@@ -23,7 +23,7 @@ def chosen(names: Sequence[str], classes: Sequence[Hashable], limit: int | None)
     Args:
         names: (N,) relative paths with "/".
         classes: (N,) what the limit applies to.
-        limit: images of a class; None takes all.
+        limit: images per class; None takes all.
     """
     if limit is None:
         return np.arange(len(names))

@@ -7,8 +7,7 @@ import json
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +15,20 @@ import numpy as np
 
 from datasets.errors import UserError
 from datasets.files.choice import CHOICE, chosen
+from datasets.files.inventory import Inventory
+from datasets.files.listing import ROLES, Listing
 from datasets.pixels.decode import PREPROCESSING
 from datasets.pixels.disk import Need
-from datasets.pixels.store import Choice, Files, PixelStore, Report
+from datasets.pixels.store import Files, PixelStore, Report, Unreadable
 from datasets.settings import DataSettings
 from datasets.splits import UNKNOWN_GROUPS
-from datasets.types import Dataset, ImageSet, Index, Split
-
-ROLES: tuple[str, ...] = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Images of one role of a split.
-
-    Attributes:
-        names: (N,) relative paths; an image is called by it everywhere.
-        labels: (N,) int64 positions in `classes`.
-        classes: of the role, or of the group of unknown classes.
-        sources: (N,) finer origin.
-    """
-
-    names: Sequence[str]
-    labels: Index
-    classes: tuple[str, ...]
-    sources: Sequence[str]
-
-    def take(self, index: Index) -> Listing:
-        """Some of the images."""
-        positions = index.tolist()
-        names, sources = ([values[position] for position in positions] for values in (self.names, self.sources))
-        return Listing(names, self.labels[index], self.classes, sources)
-
-    @classmethod
-    def empty(cls, classes: tuple[str, ...]) -> Listing:
-        return cls((), np.empty(0, dtype=np.int64), classes, ())
+from datasets.types import Dataset, ImageSet, Split
 
 
 class FileDataset(Dataset):
     """A data set whose images lie in files below a root.
 
-    A split is made in four steps: the lists of the subclass, less images that are not there, no more of a class than
+    A split is made in four steps: the lists of the subclass, less images that are not there, no more per class than
     the settings want, decoded. `fingerprint` follows from the lists, the settings and what is not there.
     """
 
@@ -64,10 +36,12 @@ class FileDataset(Dataset):
         self.settings = settings
         self.root = root
         self.store = PixelStore(root, settings.image_size)
+        self._inventory: Inventory | None = None
+        self._hashed = lru_cache(maxsize=1)(self._fingerprint_without)
 
     @abstractmethod
     def listings(self, split: str) -> Mapping[str, Listing]:
-        """All images that the lists name, by role and group. A split without train and val is for testing alone.
+        """All images that the lists name, by role and unknown group. Without train and val, a split is for tests alone.
 
         Raises:
             UserError: there is no such split, or its lists are wrong.
@@ -87,7 +61,7 @@ class FileDataset(Dataset):
 
     @property
     def limits(self) -> Mapping[str, int | None]:
-        """How many images of a class are used, by role."""
+        """How many images are used per class, by role."""
         return {role: getattr(self.settings, f"{role}_per_class") for role in ROLES}
 
     @property
@@ -96,49 +70,42 @@ class FileDataset(Dataset):
         return self.split_names or self.extra_splits
 
     @property
-    def _all_splits(self) -> tuple[str, ...]:
-        return (*self.split_names, *self.extra_splits)
-
-    @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(self.named(self.counted_splits))
-
-    @cached_property
-    def _found(self) -> Files:
-        return self.find(self._names.union(self.named(self.extra_splits)))
-
-    @cached_property
-    def files(self) -> Files:
-        """The images that can be used: there, and not left out as unreadable."""
-        out = self.store.skipped(self._found)
-        return {name: path for name, path in self._found.items() if name not in out}
-
-    @cached_property
-    def missing(self) -> list[str]:
-        """The images that the lists name and that cannot be used, sorted."""
-        return sorted(self._names.difference(self.files))
+    def inventory(self) -> Inventory:
+        """What can be used; looked up when it is first asked for, and exchanged when `prepare` leaves images out."""
+        if self._inventory is None:
+            self._inventory = self._inventory_now()
+        return self._inventory
 
     @property
-    def coverage(self) -> float:  # type: ignore[override]
-        return 1 - len(self.missing) / len(self._names)
+    def files(self) -> Files:
+        """The images that can be used, with their paths."""
+        return self.inventory.files
 
-    @cached_property
-    def fingerprint(self) -> str:  # type: ignore[override]
-        parts = [PREPROCESSING, CHOICE, self.settings.model_dump(), self.recipe(), self.missing]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The images that the lists name and that cannot be used, sorted."""
+        return self.inventory.missing
+
+    @property
+    def coverage(self) -> float:
+        return self.inventory.coverage
+
+    @property
+    def fingerprint(self) -> str:
+        return self._hashed(self.missing)
 
     def split(self, name: str) -> Split:
         used = self._used(name)
         self.store.ensure(self._files_of([used]))
         views = {role: self._view(listing) for role, listing in used.items()}
-        groups = {group: views[group] for group in UNKNOWN_GROUPS}
-        return Split(name, views["train"], views["val"], views["test"], groups)
+        unknown = {group: views[group] for group in UNKNOWN_GROUPS}
+        return Split(name, views["train"], views["val"], views["test"], unknown)
 
     def need(self, splits: Iterable[str] | None = None) -> Need:
         """What `prepare` would take on disk."""
         return self.store.need(self._wanted(splits))
 
-    def prepare(self, unreadable: Choice = "refuse", splits: Sequence[str] | None = None) -> Report:
+    def prepare(self, unreadable: Unreadable = "refuse", splits: Sequence[str] | None = None) -> Report:
         """Decode what the splits use (all of them, if none is named), so that they open at once.
 
         Args:
@@ -152,18 +119,32 @@ class FileDataset(Dataset):
             report = self.store.ensure(self._wanted(splits), unreadable)
             decoded += report.decoded
             if not report.skipped:
-                return Report(report.images, decoded, report.flagged, self.store.skipped(self._found))
-            for stale in ("files", "missing", "fingerprint"):
-                self.__dict__.pop(stale, None)
+                return Report(report.images, decoded, report.flagged, self.inventory.left_out)
+            self._inventory = self._inventory_now()
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.named(self.counted_splits))
+
+    @cached_property
+    def _found(self) -> Files:
+        return self.find(self._names.union(self.named(self.extra_splits)))
+
+    def _inventory_now(self) -> Inventory:
+        return Inventory.taken(self._names, self._found, self.store.skipped(self._found))
+
+    def _fingerprint_without(self, missing: tuple[str, ...]) -> str:
+        parts = [PREPROCESSING, CHOICE, self.settings.model_dump(), self.recipe(), missing]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _wanted(self, splits: Iterable[str] | None) -> Files:
-        return self._files_of(map(self._used, self._all_splits if splits is None else splits))
+        return self._files_of(map(self._used, self.all_splits if splits is None else splits))
 
     def _files_of(self, splits: Iterable[Mapping[str, Listing]]) -> Files:
         return {name: self.files[name] for split in splits for listing in split.values() for name in listing.names}
 
     def _used(self, split: str) -> dict[str, Listing]:
-        """The images of a split that are there, no more of a class than the settings want; all roles and groups."""
+        """The images of a split that are there, no more per class than the settings want; none in roles without any."""
         listings = self.listings(split)
         there = {role: self._there(listing) for role, listing in listings.items()}
         if "train" in there:
@@ -200,7 +181,7 @@ class FileDataset(Dataset):
             )
 
     def _limited(self, listing: Listing, role: str, seen: set[str]) -> Listing:
-        """No more images of a class than wanted.
+        """No more images per class than wanted.
 
         Real test images of sources that training has not seen count as a class of their own, so that a smaller test
         set keeps the balance of the full one.

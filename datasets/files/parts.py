@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from datasets.files.dataset import ROLES, FileDataset, Listing
+from datasets.files.dataset import FileDataset
+from datasets.files.listing import ROLES, Listing
 from datasets.splits import UNKNOWN_GROUPS
 from datasets.types import Dataset, ImageSet
 
 
 def parts_of(dataset: Dataset, split: str) -> Mapping[str, Listing]:
-    """All images that the lists name, by role and group; every role and group is there, though it may be empty.
+    """All images that the lists name, by role and unknown group; each of them is there, though it may be empty.
 
     Raises:
         UserError: there is no such split, or its lists are wrong.

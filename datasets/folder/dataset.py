@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from datasets.errors import UserError
-from datasets.files.dataset import ROLES, FileDataset, Listing, percent
+from datasets.files.dataset import FileDataset, percent
+from datasets.files.listing import ROLES, Listing
 from datasets.folder.images import Image, images_of
 from datasets.folder.plan import FolderPlan
 from datasets.pixels.ledger import stamp_of
@@ -34,7 +35,6 @@ class Folder(FileDataset):
             UserError: the description is wrong, or images that it names are not there.
         """
         self.plan = FolderPlan(path)
-        self.name = self.plan.content.name
         root = root or self.plan.root
         if not root.is_dir():
             where = self.plan.document.where(["root"])
@@ -43,7 +43,11 @@ class Folder(FileDataset):
         self._check_roles()
 
     @property
-    def title(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
+        return self.plan.content.name
+
+    @property
+    def title(self) -> str:
         whole = self.plan.content.title or self.name
         return whole if self.coverage == 1 else f"{whole} ({percent(self.coverage)} of the images)"
 

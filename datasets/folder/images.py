@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 from datasets.core.text import shown
 from datasets.errors import UserError
-from datasets.files.dataset import ROLES
+from datasets.files.listing import ROLES
 from datasets.files.present import stay_below
 from datasets.folder.plan import FolderPlan, Places
 from datasets.pixels.decode import FORMATS
 from datasets.seeds import seed_of
 
 STRANGE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are not UTF-8
-
-
 WILDCARD = re.compile(r"[*?\[]")
 
 

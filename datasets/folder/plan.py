@@ -73,13 +73,13 @@ class SplitLists(Part):
 
     @field_validator("unknown")
     @classmethod
-    def _some_unknown(cls, groups: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        strange = sorted(set(groups) - set(UNKNOWN_GROUPS))
+    def _some_unknown(cls, unknown: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        strange = sorted(set(unknown) - set(UNKNOWN_GROUPS))
         if strange:
-            raise ValueError(f"there is no group '{strange[0]}'; groups are {', '.join(UNKNOWN_GROUPS)}")
-        if not any(groups.values()):
+            raise ValueError(f"there is no unknown group '{strange[0]}'; use {', '.join(UNKNOWN_GROUPS)}")
+        if not any(unknown.values()):
             raise ValueError("no class is unknown; an open-set test needs at least one")
-        return groups
+        return unknown
 
 
 class OwnImages(Part):

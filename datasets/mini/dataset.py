@@ -9,14 +9,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from datasets.console import progress
 from datasets.core.workers import replaced_workers
 from datasets.errors import UserError
+from datasets.mini.carried import WEIGHTS
+from datasets.mini.crops import cut, draw_boxes
 from datasets.mini.photographs import CROP, PHOTOGRAPHS, ROLES, SEEN_CONTENTS, UNSEEN_REAL, Role, photograph_path
-from datasets.mini.sampling import generated_images, real_images
-from datasets.mini.train import WEIGHTS
 from datasets.pixels.cache import open_pool
 from datasets.seeds import seed_of
 from datasets.settings import DataSettings
@@ -49,6 +48,7 @@ class Mini(Dataset):
 
     name = "mini"
     title = "mini (stand-in generators)"
+    coverage = 1.0
 
     def __init__(self, settings: DataSettings) -> None:
         if settings.image_size > CROP:
@@ -65,7 +65,7 @@ class Mini(Dataset):
         return (CALIBRATION,)
 
     @cached_property
-    def fingerprint(self) -> str:  # type: ignore[override]
+    def fingerprint(self) -> str:
         digest = hashlib.sha256(json.dumps([RECIPE, self.settings.model_dump()], sort_keys=True).encode())
         photographs = map(photograph_path, sorted(PHOTOGRAPHS))
         for path in (FOLDER / "mini.yaml", *sorted(WEIGHTS.glob("*.safetensors")), *photographs):
@@ -107,6 +107,8 @@ class Mini(Dataset):
         return open_pool(f"mini-{self.fingerprint[:16]}", shape, self._fill)
 
     def _fill(self, pool: Pixels) -> None:
+        from joblib import Parallel, delayed  # heavy, and rarely needed: the cache mostly has the images
+
         margin = (CROP - self.settings.image_size) // 2
         inner = slice(margin, CROP - margin)
 
@@ -116,7 +118,7 @@ class Mini(Dataset):
         wanted: dict[str, dict[Role, int]] = {}
         for block in self._blocks:
             if block.name == REAL:
-                write(block, real_images(block.source, block.role, block.size))
+                write(block, cut(block.source, draw_boxes(block.source, block.role, "real", block.size)))
             else:
                 wanted.setdefault(block.name, {})[block.role] = block.size
         tasks = (delayed(_named_images)(name, counts) for name, counts in wanted.items())
@@ -137,6 +139,8 @@ class Mini(Dataset):
 
 
 def _named_images(name: str, counts: dict[Role, int]) -> tuple[str, dict[Role, Pixels]]:
+    from datasets.mini.sampling import generated_images  # torch, for the worker processes alone
+
     return name, generated_images(name, counts)
 
 

@@ -1,24 +1,20 @@
-"""Draw the images of one class of the embedded data set."""
+"""What the generators of the embedded data set make of their codes."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from datasets.mini.carried import GeneratorName
 from datasets.mini.codes import encode
 from datasets.mini.crops import cut, draw_boxes
 from datasets.mini.generators import NOISE_VALUES
 from datasets.mini.photographs import Role
-from datasets.mini.train import GeneratorName, load_generator
+from datasets.mini.train import load_generator
 from datasets.seeds import seed_of
 from datasets.types import Pixels
 
 BATCH = 50
-
-
-def real_images(content: str, role: Role, count: int) -> Pixels:
-    """Crops of one photograph, (count, 64, 64, 3)."""
-    return cut(content, draw_boxes(content, role, "real", count))
 
 
 def generated_images(name: str, counts: dict[Role, int]) -> dict[Role, Pixels]:

@@ -7,44 +7,31 @@ bit; other processors round differently.
 
 from __future__ import annotations
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from joblib import Parallel, delayed
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from datasets.console import console, exit_status, progress
+from datasets.console import exit_status, progress, say
+from datasets.core.command import Parser
+from datasets.core.partial import whole_file
 from datasets.errors import UserError
+from datasets.mini.carried import WEIGHTS, GeneratorName, weight_file
 from datasets.mini.codes import encode
 from datasets.mini.crops import cut, draw_boxes
 from datasets.mini.generators import NOISE_VALUES, Decoder, build, fold_parametrizations
 from datasets.seeds import seed_of
 from datasets.splits import load_plan
 
-WEIGHTS = Path(__file__).parent / "weights"
-
 CROPS = 1500  # training crops of one content, from anywhere in its photograph
 STEPS = 200
 BATCH = 32
 PEAK_LEARNING_RATE = 4e-3
-GRADIENT_WEIGHT = 0.5  # of the finite-difference term beside L1; keeps edges
-
-
-class GeneratorName(NamedTuple):
-    """The parts of a class name such as `flower-nearest_pixelnorm-s0`."""
-
-    content: str
-    family: str
-    seed: int
-
-    @classmethod
-    def parse(cls, name: str) -> GeneratorName:
-        content, family, seed = name.split("-")
-        return cls(content, family, int(seed.removeprefix("s")))
+GRADIENT_WEIGHT = 0.5  # of the finite-difference term, next to L1; keeps edges
 
 
 def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -91,7 +78,7 @@ def stored_weights(decoder: Decoder) -> dict[str, Tensor]:
 def load_generator(name: str, folder: Path = WEIGHTS) -> Decoder:
     """A trained decoder in evaluation mode."""
     decoder = fold_parametrizations(build(GeneratorName.parse(name).family))
-    stored = {key: value.float() for key, value in load_file(folder / f"{name}.safetensors").items()}
+    stored = {key: value.float() for key, value in load_file(weight_file(name, folder)).items()}
     missing, unexpected = decoder.load_state_dict(stored, strict=False)
     if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
         raise UserError(f"weights of '{name}' do not fit its family; delete them and run python -m datasets.mini.train")
@@ -100,41 +87,56 @@ def load_generator(name: str, folder: Path = WEIGHTS) -> Decoder:
 
 def train_and_save(name: str, folder: Path) -> str:
     weights = stored_weights(train_generator(name))
-    beside = folder / f".{name}.partial"
-    save_file(weights, beside)
-    beside.replace(folder / f"{name}.safetensors")
+    with whole_file(weight_file(name, folder)) as unfinished:
+        save_file(weights, unfinished)
     return name
 
 
 def largest_difference(name: str, carried: Path) -> float:
     """Retrain one generator and compare it with the carried weights (0.0: the same to the bit)."""
-    fresh, stored = stored_weights(train_generator(name)), load_file(carried / f"{name}.safetensors")
+    fresh, stored = stored_weights(train_generator(name)), load_file(weight_file(name, carried))
     return max(float((fresh[key].float() - stored[key].float()).abs().max()) for key in stored)
 
 
+@dataclass(frozen=True)
+class TrainOptions:
+    """What was asked for: every class or `only` one, weights in `out`, so many `jobs` side by side."""
+
+    only: str | None
+    out: Path
+    jobs: int
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m datasets.mini.train", description=__doc__)
+    parser = Parser(prog="python -m datasets.mini.train", description=__doc__)
     parser.add_argument("--only", metavar="CLASS", help="retrain one class and compare it with the carried weights")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the weights (default: the carried ones)")
     parser.add_argument("--jobs", type=int, default=2, help="generators trained side by side (default: 2)")
-    options = parser.parse_args(argv)
+    train_missing(TrainOptions(**vars(parser.parse_args(argv))))
 
+
+def train_missing(options: TrainOptions) -> None:
+    """Train the generators that have no weights yet; one that was asked for by name and has some is compared.
+
+    Raises:
+        UserError: there is no such generator.
+    """
     names = load_plan("mini").generators
     if options.only is not None and options.only not in names:
         raise UserError(f"no generator is named '{options.only}'; see the {len(names)} in datasets/splits/mini.yaml")
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.only and (options.out / f"{options.only}.safetensors").is_file():
+    if options.only and weight_file(options.only, options.out).is_file():
         difference = largest_difference(options.only, options.out)
-        console.print(f"{options.only}: retrained; largest difference to the carried weights {difference:.3g}")
+        say(f"{options.only}: retrained; largest difference to the carried weights {difference:.3g}")
         return
 
     wanted = [options.only] if options.only else names
-    missing = [name for name in wanted if not (options.out / f"{name}.safetensors").is_file()]
+    missing = [name for name in wanted if not weight_file(name, options.out).is_file()]
     tasks = (delayed(train_and_save)(name, options.out) for name in missing)
     done = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(tasks)
     for _ in progress(done, total=len(missing), title="training generators"):
         pass
-    console.print(f"{len(wanted)} generators in {options.out}, {len(missing)} of them trained now")
+    say(f"{len(wanted)} generators in {options.out}, {len(missing)} of them trained now")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The published text format of OSMA: one line an image, its path, a TAB, its label."""
+"""The published text format of OSMA: one line per image: its path, a TAB, its label."""
 
 from __future__ import annotations
 
@@ -160,26 +160,26 @@ def _second_mention(annotations: Sequence[Annotation]) -> str:
     raise AssertionError("no image stands twice")
 
 
-def check_union(union: Annotation, groups: Sequence[Annotation], sizes: Sequence[int]) -> None:
-    """The file of all unknown images holds those of its groups, labels shifted by the classes of the groups before.
+def check_union(union: Annotation, unknown_groups: Sequence[Annotation], sizes: Sequence[int]) -> None:
+    """The file of all unknown images holds those of the unknown groups, labels shifted by the classes of those before.
 
     Args:
-        sizes: number of classes of each group.
+        sizes: number of classes of each unknown group.
 
     Raises:
         UserError: an image is missing, too many, or has another label.
     """
     expected: dict[str, int] = {}
-    for group, offset in zip(groups, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True):
+    for group, offset in zip(unknown_groups, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True):
         expected |= dict(zip(group.names, (group.labels + offset).tolist(), strict=True))
     for position, (name, label) in enumerate(zip(union.names, union.labels.tolist(), strict=True)):
         if expected.pop(name, None) != label:
             raise UserError(
-                f"{union.where(position)}: {shown(name)} with label {label} is not what the files of the groups give; "
-                "delete this file, it is not needed, or unpack all of them again"
+                f"{union.where(position)}: {shown(name)} with label {label} is not what the files of the unknown "
+                "groups give; delete this file, it is not needed, or unpack all of them again"
             )
     if expected:
         raise UserError(
-            f"{union.path}: {len(expected)} images of the groups are missing, such as {shown(min(expected))}; "
+            f"{union.path}: {len(expected)} images of the unknown groups are missing, such as {shown(min(expected))}; "
             "delete this file, it is not needed, or unpack all of them again"
         )

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from datasets.files.dataset import FileDataset, Listing, percent
+from datasets.files.dataset import FileDataset, percent
+from datasets.files.listing import Listing
 from datasets.files.present import present_images
 from datasets.osma.annotations import (
     Annotation,
@@ -47,7 +48,7 @@ class Osma(FileDataset):
         return (SUBSET,) if self.layout.has(SUBSET) else ()
 
     @property
-    def title(self) -> str:  # type: ignore[override]
+    def title(self) -> str:
         own = "data in the layout of OSMA" if self.layout.own_lists else "OSMA"
         whole = str(self.layout.manifest.get("title", own))
         return whole if self.coverage == 1 else f"{whole} ({percent(self.coverage)} of the images)"
@@ -99,9 +100,9 @@ class Osma(FileDataset):
         return {key: path for key, path in files.items() if path.is_file()}
 
     def _plan(self, split: str) -> SplitPlan:
-        there = (*self.split_names, *self.extra_splits)
-        if split not in there:
-            raise UserError(f"{self.layout.home} has no annotation files of '{split}'; it has {', '.join(there)}")
+        if split not in self.all_splits:
+            there = ", ".join(self.all_splits)
+            raise UserError(f"{self.layout.home} has no annotation files of '{split}'; it has {there}")
         of = SUBSET_OF if split == SUBSET else split
         if of not in self.layout.plan.splits:
             raise UserError(f"the class lists of {self.layout.home} have no '{of}', which '{split}' needs; add it")

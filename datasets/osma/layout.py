@@ -16,7 +16,7 @@ from datasets.splits import REAL, UNKNOWN_GROUPS, Plan, load_plan, parse_split
 
 SUBSET = "subset"
 SUBSET_OF = "split1"  # whose class lists the labels of the subset follow
-UNION = "out"  # all unknown images of a split in one file; says nothing that its groups do not say
+UNION = "out"  # all unknown images of a split in one file; says nothing that the unknown groups do not say
 LISTS = "configs/data_list.yaml"
 MANIFEST = "manifest.json"
 
@@ -55,7 +55,7 @@ class Layout:
     manifest: Mapping[str, Any]
 
     def annotation(self, split: str, role: str) -> Path:
-        """The file of a role ("train", "val", "test"), of a group ("seed", "arch", "dataset"), or of their union."""
+        """The file of a role ("train", "val", "test"), an unknown group ("seed", "arch", "dataset") or their union."""
         name = role if role in ("train", "val", "test") else "test_out" if role == UNION else f"test_out_{role}"
         if split == SUBSET:
             return self.home / "subset_annotations" / f"{name}.txt"
@@ -106,8 +106,8 @@ def _class_lists(home: Path) -> Plan | None:
     document = read_yaml(path)
     splits = {}
     for name, entry in parsed(OfficialLists, document).root.items():
-        groups = (entry.unknown_classes1, entry.unknown_classes2, entry.unknown_classes3)
-        lists = {"known": entry.known_classes, "unknown": dict(zip(UNKNOWN_GROUPS, groups, strict=True))}
+        unknown = (entry.unknown_classes1, entry.unknown_classes2, entry.unknown_classes3)
+        lists = {"known": entry.known_classes, "unknown": dict(zip(UNKNOWN_GROUPS, unknown, strict=True))}
         splits[name] = parse_split(name, lists, document.where([name]))
     return Plan("osma", splits, load_plan("osma").folders)
 

@@ -10,6 +10,7 @@ import numpy as np
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from datasets.core.partial import whole_file
 from datasets.types import Pixels
 
 ENVIRONMENT = "OSMA_BENCH_CACHE"
@@ -24,9 +25,9 @@ def cache_folder() -> Path:
 def open_pool(key: str, shape: tuple[int, int, int, int], fill: Callable[[Pixels], None]) -> Pixels:
     """A read-only pool (N, H, W, 3), made by `fill` if nobody has made it yet.
 
-    `fill` writes into a file beside the final one, which is renamed when it is complete: several
-    processes may ask at once (one builds, the others wait) and a killed build leaves nothing that
-    could be taken for a pool.
+    `fill` writes into an unfinished file, which is renamed when it is complete: several processes
+    may ask at once (one builds, the others wait) and a killed build leaves nothing that could be
+    taken for a pool.
 
     Args:
         key: names the content; different pixels must have different keys.
@@ -47,10 +48,7 @@ def open_pool(key: str, shape: tuple[int, int, int, int], fill: Callable[[Pixels
 
 
 def _build(path: Path, shape: tuple[int, int, int, int], fill: Callable[[Pixels], None]) -> None:
-    beside = path.with_suffix(".partial")
-    pool = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
-    fill(pool)
-    pool.flush()
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with whole_file(path) as unfinished:
+        pool = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+        fill(pool)
+        pool.flush()

@@ -10,7 +10,7 @@ What becomes of odd files:
 |---|---|
 | truncated or damaged behind its header | decoded as far as it goes, flag `truncated` |
 | palette, CMYK, alpha | Pillow's plain conversion to RGB (transparency is dropped), flag of that name |
-| 16 bits a channel, colour | the high bytes, flag `16-bit` |
+| 16 bits per channel, colour | the high bytes, flag `16-bit` |
 | 16 or 32 bits, greyscale | unreadable: Pillow would clip it to white |
 | EXIF orientation | not applied, flag `rotated` |
 | animated or of several pages | the first frame, flag `animated` |
@@ -26,7 +26,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,15 @@ def decode(path: Path, side: int) -> Decoded:
             return Decoded(square_pixels(image, side), flags)
         except DAMAGE as error:
             raise UnreadableImage(f"cannot be converted from mode {image.mode} ({_first_line(error)})") from None
+
+
+def decoded(paths: Iterable[Path], side: int) -> Iterator[Decoded | str]:
+    """Of each file its pixels, or in a few words why there are none."""
+    for path in paths:
+        try:
+            yield decode(path, side)
+        except UnreadableImage as reason:
+            yield str(reason)
 
 
 def square_pixels(image: Image.Image, side: int) -> Pixels:

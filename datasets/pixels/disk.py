@@ -14,7 +14,7 @@ RESERVE = 64 << 20  # bytes that are left free
 
 @dataclass(frozen=True)
 class Need:
-    """Disk space that some images will take, beside what there is.
+    """Disk space that some images will take, and what there is.
 
     Attributes:
         images: how many are not decoded yet.

@@ -69,7 +69,7 @@ class Ledger:
 
     def _parse(self, lines: bytes) -> dict[str, Entry]:
         try:
-            # One call for the whole file: ten times as fast as one a line.
+            # One call for the whole file: ten times as fast as one per line.
             rows = json.loads(b"[" + lines.rstrip(b"\n").replace(b"\n", b",") + b"]")
             return {name: Entry(row, Stamp(*stamp), tuple(flags), why) for name, row, stamp, flags, why in rows}
         except (ValueError, TypeError):

@@ -1,11 +1,11 @@
 """Decode once, image by image: one growing file of pixels for a data root and an image size.
 
 Presets, splits and processes ask for different images of the same root, so a root has one store that grows by what
-is asked for and was not there yet; a pool that is made in one go would hold every image once a preset. Two files:
+is asked for and was not there yet; a pool that is made in one go would hold every image once per preset. Two files:
 
 - `<key>.pixels`: rows of S x S x 3 bytes, read through a memory map. A row that the ledger names is never written
   again, so whoever holds a view keeps its pixels. An image whose file changed (size or time of change) gets a new row.
-- `<key>.ledger`: one JSON line an image, appended after its pixels have reached the disk. A killed process loses the
+- `<key>.ledger`: one JSON line per image, appended after its pixels have reached the disk. A killed process loses the
   chunks that it was decoding, no others.
 
 Writers hold a lock; readers need none. Deleting the cache folder is always safe.
@@ -19,26 +19,25 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
-from joblib import Parallel, delayed
 
-from datasets.console import errors, progress
+from datasets.console import note, progress
+from datasets.core.partial import whole_file
+from datasets.core.workers import chunk_by_chunk
 from datasets.errors import UserError
 from datasets.pixels.cache import ENVIRONMENT, cache_folder
-from datasets.pixels.decode import PREPROCESSING, UnreadableImage, decode
+from datasets.pixels.decode import PREPROCESSING, decoded
 from datasets.pixels.disk import Need, need_for
 from datasets.pixels.ledger import SKIPPED, Entry, Ledger, Stamp, stamp_of
 from datasets.types import Index, Pixels
 
 Files = Mapping[str, str]  # where an image lies, by the name that it is stored under
-Choice = Literal["refuse", "skip"]
-
-CHUNK = 64  # images between two entries into the ledger
-ALONE = 256  # fewer images are decoded sooner than other processes are started
+Unreadable = Literal["refuse", "skip"]  # what becomes of images that cannot be read
 
 
 class Task(NamedTuple):
@@ -86,7 +85,7 @@ class PixelStore:
         known = {name: entry for name, entry in self._entries().items() if entry.row == SKIPPED and name in files}
         return {name: entry.reason for name, entry in known.items() if stamp_of(files[name]) == entry.stamp}
 
-    def ensure(self, files: Files, unreadable: Choice = "refuse") -> Report:
+    def ensure(self, files: Files, unreadable: Unreadable = "refuse") -> Report:
         """Decode those of the images that are not in the store.
 
         Args:
@@ -102,8 +101,8 @@ class PixelStore:
                 tasks = self._tasks(files)  # another process may have decoded some meanwhile
                 need_for(len(tasks), self._row_bytes, self.folder).check()
                 failed = self._decode(tasks, unreadable)
-        if failed and unreadable == "refuse":
-            self._refuse(failed, len(files))
+                if failed and unreadable == "refuse":
+                    self._refuse(failed, len(files))
         return self._report(files, len(tasks) - len(failed))
 
     def view(self, names: Sequence[str]) -> tuple[Pixels, Index]:
@@ -155,17 +154,15 @@ class PixelStore:
                     skipped[name] = entry.reason
         return Report(len(files), decoded, flagged, skipped)
 
-    def _decode(self, tasks: list[Task], unreadable: Choice) -> dict[str, str]:
+    def _decode(self, tasks: list[Task], unreadable: Unreadable) -> dict[str, str]:
         """Decode into the file of pixels, all cores at work; the reasons of those that could not be."""
         self._file("pixels").touch()
         self._ledger.mend()
         failed: dict[str, str] = {}
 
         def finished() -> Iterator[str]:
-            chunks = [tasks[first : first + CHUNK] for first in range(0, len(tasks), CHUNK)]
-            work = (delayed(_decode_chunk)(self._file("pixels"), self.side, chunk) for chunk in chunks)
-            jobs = 1 if len(tasks) < ALONE else -1
-            for done in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+            work = partial(_decode_chunk, self._file("pixels"), self.side)
+            for done in chunk_by_chunk(work, tasks, in_order=False):
                 bad = {name: entry.reason for name, entry in done.items() if entry.row == SKIPPED}
                 failed.update(bad)
                 kept = done.items() if unreadable == "skip" else [item for item in done.items() if item[0] not in bad]
@@ -184,7 +181,8 @@ class PixelStore:
     def _refuse(self, failed: Mapping[str, str], asked: int) -> None:
         listed = self._file("unreadable.txt")
         lines = (f"{name}\t{reason}\n" for name, reason in sorted(failed.items()))
-        listed.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+        with whole_file(listed) as unfinished:
+            unfinished.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
         name, reason = min(failed.items())
         raise UserError(
             f"{len(failed):,} of {asked:,} images cannot be read, such as {name}: {reason}; all are listed in {listed}"
@@ -201,7 +199,7 @@ class PixelStore:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            errors.print("waiting for another process, which decodes images of the same data", markup=False)
+            note("waiting for another process, which decodes images of the same data")
             lock.acquire()
         try:
             yield
@@ -213,11 +211,9 @@ def _decode_chunk(pixels: Path, side: int, tasks: Sequence[Task]) -> dict[str, E
     """Decode some images into their rows. Plain writing, for a full disk under a memory map kills the process."""
     done: dict[str, Entry] = {}
     with pixels.open("r+b") as file:
-        for task in tasks:
-            try:
-                image = decode(Path(task.path), side)
-            except UnreadableImage as reason:
-                done[task.name] = Entry(SKIPPED, task.stamp, (), str(reason))
+        for task, image in zip(tasks, decoded((Path(task.path) for task in tasks), side), strict=True):
+            if isinstance(image, str):
+                done[task.name] = Entry(SKIPPED, task.stamp, (), image)
                 continue
             file.seek(task.row * image.pixels.nbytes)
             file.write(image.pixels.tobytes())

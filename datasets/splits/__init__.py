@@ -51,7 +51,9 @@ def parse_split(name: str, entry: Any, where: str) -> SplitPlan:
         raise UserError(f"{where}: split '{name}' needs exactly the keys 'known' and 'unknown'")
     strange = set(entry["unknown"]) - set(UNKNOWN_GROUPS)
     if strange:
-        raise UserError(f"{where}: split '{name}' has no group '{min(strange)}'; use {', '.join(UNKNOWN_GROUPS)}")
+        raise UserError(
+            f"{where}: split '{name}' has no unknown group '{min(strange)}'; use {', '.join(UNKNOWN_GROUPS)}"
+        )
     known = tuple(entry["known"])
     unknown = {group: tuple(entry["unknown"].get(group, ())) for group in UNKNOWN_GROUPS}
     if not known or known[0] != REAL:

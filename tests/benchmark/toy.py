@@ -42,10 +42,14 @@ class Toy(Dataset):
 
     name = "toy"
     title = "toy (noise with planted patterns)"
+    coverage = 1.0
 
     def __init__(self, settings: DataSettings) -> None:
         self.settings = settings
-        self.fingerprint = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.settings.model_dump_json().encode()).hexdigest()
 
     @property
     def split_names(self) -> tuple[str, ...]:

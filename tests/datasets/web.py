@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,15 @@ from typing import Any
 from datasets.download.record import Patience
 
 HURRY = Patience(timeout=5, pause=0.001, longest_pause=0.001)
+
+
+def archive(**files: bytes) -> bytes:
+    """A zip file of some files below OSMA/."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as target:
+        for name, value in files.items():
+            target.writestr(f"OSMA/{name}", value)
+    return content.getvalue()
 
 
 @dataclass

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from concurrent.futures import BrokenExecutor
+from dataclasses import astuple, replace
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_a_record_states_data_cost_and_origin(finished):
     assert None not in (record.cost.train_seconds, record.cost.images_per_second, record.cost.peak_memory)
     assert record.made_with.device in ("cpu", "cuda", "mps")
     assert record.made_with.threads == 1
-    assert {"finished", "commit", "dirty", "python", "torch", "numpy", "platform"} <= set(record.made_with)
+    assert None not in astuple(replace(record.made_with, commit="", dirty=False))  # not every copy is a git checkout
 
 
 def test_predictions_cover_validation_known_and_unknown_images_with_their_names(finished):

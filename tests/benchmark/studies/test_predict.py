@@ -17,7 +17,7 @@ from benchmark.cells.path import CellPath
 from benchmark.cells.record import read_record
 from benchmark.cells.store import Store
 from benchmark.commands.main import main
-from benchmark.commands.run_all import parser as run_all_options
+from benchmark.commands.options import parser as run_all_options
 from benchmark.evaluation.evaluator import ACCEPTED
 from benchmark.evaluation.parts import KNOWN, VAL
 from benchmark.evaluation.predictions import Predictions

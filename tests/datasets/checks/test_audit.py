@@ -16,7 +16,8 @@ from datasets.checks.audit_tables import audit_tables
 from datasets.checks.check import check
 from datasets.checks.container import grid_strength, look_at
 from datasets.checks.video_overlap import shared_units
-from datasets.files.dataset import FileDataset, Listing
+from datasets.files.dataset import FileDataset
+from datasets.files.listing import Listing
 from datasets.folder.dataset import Folder
 from datasets.osma.dataset import Osma
 from datasets.settings import DataSettings

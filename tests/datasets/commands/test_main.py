@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from datasets.commands.main import main
-from datasets.commands.options import add_data_options, request_of
+from datasets.commands.main import COMMANDS, main
+from datasets.commands.options import DataOptions, add_data_options
 from datasets.console import exit_status
-from datasets.core.split_list import number_list, split_list, word_list
+from datasets.core.command import Command, Parser, typed
 from datasets.errors import UserError
-from datasets.mini.dataset import Mini
 from datasets.settings import DataSettings
 from tests.datasets.osma_tree import Tree
 
@@ -72,33 +72,44 @@ def test_a_result_file_that_cannot_be_written_is_one_line(tree: Tree, capsys: py
     assert "cannot be written" in capsys.readouterr().err
 
 
+def settings_of(*words: str) -> DataSettings:
+    parser = Parser()
+    add_data_options(parser)
+    return typed(DataOptions, parser.parse_args(words)).request().settings
+
+
 def test_sizes_are_the_settings_of_a_preset() -> None:
-    words = argparse.ArgumentParser()
-    add_data_options(words)
-    assert request_of(words.parse_args([])).settings == DataSettings(image_size=64)
-    assert request_of(words.parse_args(["--dataset", "osma"])).settings == DataSettings(image_size=128)
-    given = request_of(words.parse_args(MINI)).settings
-    assert given == DataSettings(image_size=32, train_per_class=2, val_per_class=1, test_per_class=2)
+    assert settings_of() == DataSettings(image_size=64)
+    assert settings_of("--dataset", "osma") == DataSettings(image_size=128)
+    assert settings_of(*MINI) == DataSettings(image_size=32, train_per_class=2, val_per_class=1, test_per_class=2)
     with pytest.raises(UserError, match="--train-per-class 0: should be greater than or equal to 1"):
-        request_of(words.parse_args(["--train-per-class", "0"]))
+        settings_of("--train-per-class", "0")
 
 
-def test_splits_are_written_as_numbers_ranges_or_names() -> None:
-    mini = Mini(DataSettings(image_size=64))
-    every = [f"split{number}" for number in range(1, 6)]
-    assert split_list(None, mini) == split_list("1-5", mini) == every
-    assert split_list("3, split1,3", mini) == ["split3", "split1"]
-    assert split_list("calibration", mini) == ["calibration"]
-    assert number_list("0-2,7", "--seeds") == [0, 1, 2, 7]
-    for text, message in (("6", "mini has no 'split6'"), ("b", "mini has no 'b'"), ("5-1", "runs backwards")):
-        with pytest.raises(UserError, match=message):
-            split_list(text, mini)
-    with pytest.raises(UserError, match="--seeds x: write numbers such as"):
-        number_list("x", "--seeds")
+@pytest.mark.parametrize(
+    ("words", "message", "page"),
+    [
+        ((), "the following arguments are required: COMMAND", ""),
+        (("chek",), "argument COMMAND: invalid choice: 'chek'", ""),
+        (("info", "--image-size", "small"), "argument --image-size: invalid int value: 'small'", " info"),
+        (("export",), "the following arguments are required: --to", " export"),
+        (("info", "--colour"), "unrecognized arguments: --colour", ""),
+    ],
+)
+def test_what_argparse_complains_of_is_one_line_too(
+    words: tuple[str, ...], message: str, page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: {message}")
+    assert lines[0].endswith(f"  (all options: python -m datasets{page} --help)")
 
 
-def test_names_are_written_with_commas_and_an_empty_list_is_refused() -> None:
-    assert word_list(" pose, base@ce,,pose", "--methods") == ["pose", "base@ce", "pose"]
-    for text in ("", " ,"):
-        with pytest.raises(UserError, match=f"--methods '{text}' is empty; write names with commas between"):
-            word_list(text, "--methods")
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_option_has_a_typed_field_and_every_field_an_option(command: Command[Any]) -> None:
+    parser = Parser()
+    command.add_options(parser)
+    dests = {action.dest for action in parser._actions} - {"help"}
+    assert dests == {field.name for field in fields(command.options)}
+    assert command.help and command.description.endswith(".")

@@ -27,6 +27,20 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["numbers.csv"]
 
 
+def test_a_link_keeps_leading_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with whole_file(tmp_path / "link") as unfinished:
+        unfinished.write_text("x")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "x"
+
+
+def test_a_folder_in_the_place_of_a_file_is_an_error_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"), whole_file(tmp_path / "folder") as unfinished:
+        unfinished.write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     place = tmp_path / "cell"
     place.mkdir()

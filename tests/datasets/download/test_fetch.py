@@ -1,29 +1,17 @@
-"""`python -m datasets download`: everything of a record, once."""
+"""Everything of a record, once."""
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from datasets.commands.main import main
-from datasets.console import REFUSED, exit_status
-from datasets.download.fetch import obtain
+from datasets.download.fetch import fetch_record
 from datasets.download.unpack import Limits
 from datasets.errors import UserError
-from tests.datasets.web import HURRY, Site, served
-
-
-def archive(**files: bytes) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as target:
-        for name, value in files.items():
-            target.writestr(f"OSMA/{name}", value)
-    return content.getvalue()
+from tests.datasets.web import HURRY, Site, archive, served
 
 
 @pytest.fixture
@@ -38,55 +26,34 @@ def unpacked(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "OSMA").iterdir())
 
 
-def test_the_command_downloads_and_unpacks(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["download", "osma", "--to", str(tmp_path / "new"), "--url", site.record]) == 0
-    assert unpacked(tmp_path / "new") == ["a", "b", "c"]
-    assert (tmp_path / "new/README.md").read_bytes() == b"text"
-    said = capsys.readouterr().out
-    assert "2 files unpacked: fake.zip" in said
-    assert "left as it is" in said
-    assert "annotation files are not among these" in said
-
-
 def test_a_second_run_loads_nothing(site: Site, tmp_path: Path) -> None:
-    obtain(site.record, tmp_path, delete=True, patience=HURRY)
+    fetch_record(site.record, tmp_path, delete=True, patience=HURRY)
     assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["OSMA", "README.md"]
     asked = len(site.asked)
-    obtain(site.record, tmp_path, delete=True, patience=HURRY)
+    fetch_record(site.record, tmp_path, delete=True, patience=HURRY)
     assert len(site.asked) == asked
 
 
 def test_archives_can_be_left_packed(site: Site, tmp_path: Path) -> None:
-    obtain(site.record, tmp_path, unpacking=False, patience=HURRY)
+    fetch_record(site.record, tmp_path, unpacking=False, patience=HURRY)
     assert not (tmp_path / "OSMA").exists()
-    obtain(site.record, tmp_path, patience=HURRY)
+    fetch_record(site.record, tmp_path, patience=HURRY)
     assert unpacked(tmp_path) == ["a", "b", "c"]
-
-
-def test_a_wrong_checksum_is_one_line_and_status_2(
-    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.stated["fake.zip"] = {"checksum": "md5:" + "f" * 32}
-    command = ["download", "osma", "--to", str(tmp_path), "--url", site.record]
-    assert exit_status(lambda: main(command)) == REFUSED
-    assert capsys.readouterr().err.count("\n") == 1
-    assert unpacked(tmp_path) == ["a"]
-    assert not (tmp_path / "fake.zip").exists()
 
 
 def test_an_archive_that_is_refused_is_refused_every_time(site: Site, tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(UserError, match=r"fake\.zip is refused"):
-            obtain(site.record, tmp_path, patience=HURRY, limits=Limits(bytes=1))
+            fetch_record(site.record, tmp_path, patience=HURRY, limits=Limits(bytes=1))
         assert unpacked(tmp_path) == ["a"]
 
 
 def test_two_downloads_into_one_folder_do_not_meet(site: Site, tmp_path: Path) -> None:
     with FileLock(tmp_path / ".download.lock"), pytest.raises(UserError, match="another process"):
-        obtain(site.record, tmp_path, patience=HURRY)
+        fetch_record(site.record, tmp_path, patience=HURRY)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        obtain(site.record, tmp_path / "file" / "below", patience=HURRY)
+        fetch_record(site.record, tmp_path / "file" / "below", patience=HURRY)

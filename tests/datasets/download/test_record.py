@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from datasets.download import record as download
-from datasets.download.record import TRIES, RemoteFile, fetch, partial, read_record
+from datasets.download.record import TRIES, RemoteFile, fetch_file, partial_file, read_record
 from datasets.errors import UserError
 from tests.datasets.web import HURRY, Site, served
 
@@ -36,7 +36,7 @@ def files_in(folder: Path) -> list[str]:
 
 def refusal(site: Site, folder: Path) -> str:
     with pytest.raises(UserError) as caught:
-        fetch(only_file(site), folder, patience=HURRY)
+        fetch_file(only_file(site), folder, patience=HURRY)
     assert "\n" not in str(caught.value)
     assert "images.bin" not in files_in(folder)
     return str(caught.value)
@@ -48,47 +48,47 @@ def test_the_record_states_name_size_checksum_and_address(site: Site) -> None:
 
 
 def test_a_file_arrives_whole(site: Site, tmp_path: Path) -> None:
-    told: list[int] = []
-    path = fetch(only_file(site), tmp_path, told.append, HURRY)
+    counts: list[int] = []
+    path = fetch_file(only_file(site), tmp_path, counts.append, HURRY)
     assert path.read_bytes() == CONTENT
     assert files_in(tmp_path) == ["images.bin"]
-    assert sum(told) == 10_240
+    assert sum(counts) == 10_240
 
 
 def test_an_empty_file_arrives_without_a_request(site: Site, tmp_path: Path) -> None:
     site.files["images.bin"] = b""
-    assert fetch(only_file(site), tmp_path, patience=HURRY).read_bytes() == b""
+    assert fetch_file(only_file(site), tmp_path, patience=HURRY).read_bytes() == b""
     assert site.asked == []
 
 
 def test_after_a_cut_the_rest_alone_is_asked_for(site: Site, tmp_path: Path) -> None:
     site.cuts = [1000, 2000]
-    told: list[int] = []
-    assert fetch(only_file(site), tmp_path, told.append, HURRY).read_bytes() == CONTENT
+    counts: list[int] = []
+    assert fetch_file(only_file(site), tmp_path, counts.append, HURRY).read_bytes() == CONTENT
     assert site.asked == ["", "bytes=1000-", "bytes=3000-"]
-    assert sum(told) == 10_240
+    assert sum(counts) == 10_240
 
 
 def test_a_download_that_was_stopped_goes_on_in_another_process(site: Site, tmp_path: Path) -> None:
     file = only_file(site)
-    partial(file, tmp_path).write_bytes(CONTENT[:4321])
-    assert fetch(file, tmp_path, patience=HURRY).read_bytes() == CONTENT
+    partial_file(file, tmp_path).write_bytes(CONTENT[:4321])
+    assert fetch_file(file, tmp_path, patience=HURRY).read_bytes() == CONTENT
     assert site.asked == ["bytes=4321-"]
 
 
 def test_the_beginning_of_another_version_of_a_file_is_not_continued(site: Site, tmp_path: Path) -> None:
-    partial(only_file(site), tmp_path).write_bytes(b"old")
+    partial_file(only_file(site), tmp_path).write_bytes(b"old")
     site.files["images.bin"] = CONTENT[::-1]
-    assert fetch(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT[::-1]
+    assert fetch_file(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT[::-1]
     assert site.asked == [""]
 
 
 def test_a_server_without_ranges_makes_us_begin_again(site: Site, tmp_path: Path) -> None:
     site.ranges, site.cuts = False, [1000]
-    told: list[int] = []
-    assert fetch(only_file(site), tmp_path, told.append, HURRY).read_bytes() == CONTENT
+    counts: list[int] = []
+    assert fetch_file(only_file(site), tmp_path, counts.append, HURRY).read_bytes() == CONTENT
     assert site.asked == ["", "bytes=1000-"]
-    assert sum(told) == 10_240
+    assert sum(counts) == 10_240
 
 
 def test_a_server_without_ranges_that_always_cuts_is_given_up(site: Site, tmp_path: Path) -> None:
@@ -99,20 +99,20 @@ def test_a_server_without_ranges_that_always_cuts_is_given_up(site: Site, tmp_pa
 
 def test_a_server_that_cuts_every_thousand_bytes_is_borne(site: Site, tmp_path: Path) -> None:
     site.cuts = [1000] * 10
-    assert fetch(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert fetch_file(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT
     assert len(site.asked) == 11
 
 
 def test_a_busy_server_is_asked_again(site: Site, tmp_path: Path) -> None:
     site.statuses = [503, 429, 500]
-    assert fetch(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert fetch_file(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT
 
 
 def test_a_file_that_is_not_there_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
     file = only_file(site)
     site.files.clear()
     with pytest.raises(UserError, match="HTTP status 404"):
-        fetch(file, tmp_path, patience=HURRY)
+        fetch_file(file, tmp_path, patience=HURRY)
     assert len(site.asked) == 1
 
 
@@ -134,14 +134,14 @@ def test_a_size_other_than_the_record_states_is_refused(site: Site, tmp_path: Pa
 
 def test_a_file_that_is_there_already_is_checked_and_not_loaded_again(site: Site, tmp_path: Path) -> None:
     (tmp_path / "images.bin").write_bytes(CONTENT)
-    fetch(only_file(site), tmp_path, patience=HURRY)
+    fetch_file(only_file(site), tmp_path, patience=HURRY)
     assert site.asked == []
 
 
 @pytest.mark.parametrize("other", [CONTENT[:-1], CONTENT[::-1]], ids=["too short", "other bytes"])
 def test_a_file_of_that_name_with_other_content_is_loaded_again(site: Site, tmp_path: Path, other: bytes) -> None:
     (tmp_path / "images.bin").write_bytes(other)
-    assert fetch(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT
+    assert fetch_file(only_file(site), tmp_path, patience=HURRY).read_bytes() == CONTENT
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_loaded(

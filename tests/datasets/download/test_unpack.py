@@ -55,12 +55,12 @@ def refusal(archive: Path, folder: Path, limits: Limits | None = None) -> str:
 @WRITERS
 def test_files_come_out_as_they_went_in(tmp_path: Path, name: str, write: Writer) -> None:
     write(tmp_path / name, FILES)
-    told: list[int] = []
+    counts: list[int] = []
     folder = tmp_path / "out"
-    assert unpack(tmp_path / name, folder, told=told.append) == len(FILES)
+    assert unpack(tmp_path / name, folder, on_bytes=counts.append) == len(FILES)
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert found == FILES
-    assert sum(told) == 2002
+    assert sum(counts) == 2002
     assert not (folder / unpack_module.STAGING).exists()
 
 

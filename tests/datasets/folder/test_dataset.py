@@ -219,7 +219,7 @@ def test_unreadable_images_are_refused_or_by_choice_left_out(home: Path) -> None
         ("[real, a]", "[a, real]", "/own.yaml:9: split 'only' must list 'real' as its first known class"),
         ("[real, a]", "[real]", "/own.yaml:10: splits.only.known: tuple should have at least 2 items"),
         ("[real, a]", "[real, a, b]", "/own.yaml:9: split 'only' lists class 'b' in two roles; keep one of them"),
-        ("arch: [b]", "arc: [b]", "/own.yaml:11: splits.only.unknown: there is no group 'arc'"),
+        ("arch: [b]", "arc: [b]", "/own.yaml:11: splits.only.unknown: there is no unknown group 'arc'"),
         ("arch: [b]", "arch: []", "/own.yaml:11: splits.only.unknown: no class is unknown"),
         ("splits:", "ratios: {train: 0}\nsplits:", "/own.yaml:8: ratios.train: input should be greater than 0"),
         ("splits:", "pattern: fake/progan\nsplits:", "/own.yaml:8: pattern: 'fake/progan' needs {class} once"),

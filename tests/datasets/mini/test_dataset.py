@@ -90,7 +90,7 @@ def test_bad_requests_are_refused_in_one_line(mini: Mini) -> None:
         parse_split("s", {"known": ["real", "a"], "unknown": {"seed": ["a"]}}, "plan.yaml")
     with pytest.raises(UserError, match="first known class"):
         parse_split("s", {"known": ["a"], "unknown": {}}, "plan.yaml")
-    with pytest.raises(UserError, match="no group 'seeds'"):
+    with pytest.raises(UserError, match="no unknown group 'seeds'"):
         parse_split("s", {"known": ["real"], "unknown": {"seeds": []}}, "plan.yaml")
 
 

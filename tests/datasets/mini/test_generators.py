@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from datasets.mini.carried import WEIGHTS, GeneratorName, weight_file
 from datasets.mini.generators import FAMILIES, IMITATES, NOISE_VALUES, FixedFilter, build, windowed_sinc_taps
 from datasets.mini.sampling import generated_images
 from datasets.mini.train import (
     STEPS,
-    WEIGHTS,
-    GeneratorName,
     load_generator,
     reconstruction_loss,
     stored_weights,
@@ -49,7 +48,7 @@ def test_the_loss_is_pixels_plus_half_of_the_neighbour_differences() -> None:
 @pytest.mark.parametrize("name", load_plan("mini").generators)
 def test_every_generator_of_the_plan_has_weights_of_its_family(name: str) -> None:
     decoder = load_generator(name)
-    assert set(load_file(WEIGHTS / f"{name}.safetensors")) == set(stored_weights(decoder))
+    assert set(load_file(weight_file(name))) == set(stored_weights(decoder))
     assert not decoder.training
 
 

@@ -92,7 +92,7 @@ def test_a_part_of_the_images_is_used_and_told(tree: Tree) -> None:
         (tree.root / "OSMA" / name).unlink()
     osma = Osma(SETTINGS, tree.root)
     share = 1 - len(fewer) / len(tree.names)
-    assert osma.coverage == pytest.approx(share) and osma.missing == sorted(fewer)
+    assert osma.coverage == pytest.approx(share) and osma.missing == tuple(sorted(fewer))
     assert osma.title == f"OSMA ({int(share * 1000) / 10:g} % of the images)"
     split = osma.split("split2")
     for group in UNKNOWN_GROUPS:
@@ -161,7 +161,7 @@ def test_unreadable_images_are_refused_or_by_choice_left_out(tree: Tree) -> None
     report = osma.prepare(unreadable="skip")
     assert report.skipped == {bad: "the file is empty"} and osma.need().images == 0
     for opened in (osma, Osma(SETTINGS, tree.root)):
-        assert opened.missing == [bad] and opened.fingerprint != before and "of the images" in opened.title
+        assert opened.missing == (bad,) and opened.fingerprint != before and "of the images" in opened.title
         assert bad not in opened.split("split1").train.ids
 
 

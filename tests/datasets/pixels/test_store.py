@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.core import workers
 from datasets.errors import UserError
-from datasets.pixels import store as decoded
+from datasets.pixels import store as storing
 from datasets.pixels.decode import decode
-from datasets.pixels.disk import Need, readable
 from datasets.pixels.store import PixelStore
 
 SIDE = 16
@@ -57,8 +57,8 @@ def test_every_image_is_stored_as_it_is_decoded(tmp_path: Path, files: dict[str,
 def test_several_processes_decode_the_same_pixels_as_one(
     tmp_path: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoded, "ALONE", 1)
-    monkeypatch.setattr(decoded, "CHUNK", 3)
+    monkeypatch.setattr(workers, "ALONE", 1)
+    monkeypatch.setattr(workers, "CHUNK", 3)
     store = PixelStore(tmp_path, SIDE)
     assert store.ensure(files).decoded == 20
     check(store, files)
@@ -72,7 +72,7 @@ def test_nothing_is_decoded_twice_also_by_another_process(
     store = PixelStore(tmp_path, SIDE)
     assert store.need(files).images == 8
     assert store.ensure(files).decoded == 8
-    monkeypatch.setattr(decoded, "decode", None)  # would fail if it were called
+    monkeypatch.setattr(storing, "decoded", None)  # would fail if it were called
     assert PixelStore(tmp_path, SIDE).ensure(files).decoded == 0
     check(store, files)
 
@@ -100,8 +100,8 @@ def test_a_file_that_changed_is_decoded_anew_and_old_views_keep_their_pixels(
 def test_a_killed_process_loses_no_finished_chunk(
     tmp_path: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoded, "CHUNK", 5)
-    chunk_by_chunk, calls = decoded._decode_chunk, []
+    monkeypatch.setattr(workers, "CHUNK", 5)
+    chunk_by_chunk, calls = storing._decode_chunk, []
 
     def killed_in_the_third(*arguments: object) -> object:
         calls.append(arguments)
@@ -109,10 +109,10 @@ def test_a_killed_process_loses_no_finished_chunk(
             raise KeyboardInterrupt
         return chunk_by_chunk(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoded, "_decode_chunk", killed_in_the_third)
+    monkeypatch.setattr(storing, "_decode_chunk", killed_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         PixelStore(tmp_path, SIDE).ensure(files)
-    monkeypatch.setattr(decoded, "_decode_chunk", chunk_by_chunk)
+    monkeypatch.setattr(storing, "_decode_chunk", chunk_by_chunk)
     store = PixelStore(tmp_path, SIDE)
     assert store.ensure(files).decoded == 10
     check(store, files)
@@ -216,7 +216,7 @@ def test_a_disk_that_runs_full_is_reported_in_one_line(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(decoded, "_decode_chunk", full)
+    monkeypatch.setattr(storing, "_decode_chunk", full)
     with pytest.raises(UserError, match="is full; free space"):
         PixelStore(tmp_path, SIDE).ensure(files)
 
@@ -234,16 +234,3 @@ def test_nothing_wanted_needs_nothing(tmp_path: Path, own_cache: Path) -> None:
     assert store.ensure({}).images == 0 and list(own_cache.iterdir()) == []
     pool, rows = store.view([])
     assert pool.shape == (0, SIDE, SIDE, 3) and len(rows) == 0
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (14_332_907_520, "13.3 GiB")]
-)
-def test_sizes_are_readable(count: int, text: str) -> None:
-    assert readable(count) == text
-
-
-def test_some_space_is_left_free(tmp_path: Path) -> None:
-    Need(1, 100, (64 << 20) + 100, tmp_path).check()
-    with pytest.raises(UserError):
-        Need(1, 101, (64 << 20) + 100, tmp_path).check()

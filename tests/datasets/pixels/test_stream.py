@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.pixels import stream
+from datasets.core import workers
 from datasets.pixels.decode import Decoded, decode
 from datasets.pixels.stream import decoded_blocks
 
@@ -31,8 +31,8 @@ def paths(tmp_path: Path) -> list[Path]:
 def test_every_file_is_decoded_in_its_place(
     paths: list[Path], size: int, alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "ALONE", 1000 if alone else 1)
-    monkeypatch.setattr(stream, "CHUNK", 3)
+    monkeypatch.setattr(workers, "ALONE", 1000 if alone else 1)
+    monkeypatch.setattr(workers, "CHUNK", 3)
     blocks = list(decoded_blocks(paths, SIDE, size))
     assert [len(block) for block in blocks] == {7: [7, 7, 6], 20: [20], 100: [20]}[size]
     for path, image in zip(paths, (image for block in blocks for image in block), strict=True):

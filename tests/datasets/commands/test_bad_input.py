@@ -1,6 +1,6 @@
 """Every kind of bad input from the command line: one line with place and remedy, status 2, nothing half written.
 
-What each reader makes of odd content is tested beside it; here is what a user sees of it.
+What each reader makes of odd content is tested in its own place; here is what a user sees of it.
 """
 
 from __future__ import annotations
@@ -207,8 +207,8 @@ def test_a_wrong_annotation_line_is_told_with_file_and_number(
         assert run("prepare", "--dataset", "osma", "--data-root", small.root, "--image-size", 16) == 2
     finally:
         path.write_bytes(whole)
-    told = only_line(capsys)
-    assert told.startswith(f"{path}:{len(whole.splitlines()) + 1}: ") and what in told and remedy in told
+    text = only_line(capsys)
+    assert text.startswith(f"{path}:{len(whole.splitlines()) + 1}: ") and what in text and remedy in text
     assert list(own_cache.iterdir()) == []
 
 
@@ -219,6 +219,6 @@ def test_a_name_that_no_disk_can_hold_is_a_missing_image(small: Tree) -> None:
     path.write_bytes(whole + "".join(f"./dataset/OSMA/{name}\t0\n" for name in names).encode())
     try:
         osma = Osma(DataSettings(image_size=16), small.root)
-        assert osma.missing == sorted(names)
+        assert osma.missing == tuple(sorted(names))
     finally:
         path.write_bytes(whole)

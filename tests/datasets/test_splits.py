@@ -9,7 +9,7 @@ from datasets.splits import UNKNOWN_GROUPS, load_plan
 PLAN = load_plan("osma")
 SPLITS = [f"split{number}" for number in range(1, 6)]
 
-# Known classes by label, as published: one row a label, one column a split.
+# Known classes by label, as published: one row per label, one column per split.
 KNOWN = """
 real real real real real
 celeba_ProGAN_seed0 celeba_ProGAN_seed1 celeba_ProGAN_seed2 celeba_ProGAN_seed3 celeba_ProGAN_seed4

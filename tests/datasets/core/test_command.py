@@ -1,0 +1,62 @@
+"""Commands get their options typed, and their mistakes are one line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import pytest
+
+from datasets.core.command import Command, run_command
+from datasets.errors import UserError
+
+
+@dataclass(frozen=True)
+class GreetOptions:
+    whom: str
+    times: int
+
+
+class Greet(Command[GreetOptions]):
+    name = "greet"
+    help = "say hello"
+    description = "Say hello, several times."
+    options = GreetOptions
+
+    def __init__(self) -> None:
+        self.seen: list[GreetOptions] = []
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("whom")
+        parser.add_argument("--times", type=int, default=1)
+
+    def run(self, options: GreetOptions) -> int:
+        self.seen.append(options)
+        return options.times
+
+
+def test_a_command_gets_its_options_as_its_own_type_and_its_status_is_passed_on() -> None:
+    greet = Greet()
+    assert run_command("program", "Greets.", [greet], ["greet", "you", "--times", "3"]) == 3
+    assert greet.seen == [GreetOptions("you", 3)]
+
+
+def test_the_help_text_lists_commands_and_each_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, expected in ((["--help"], "say hello"), (["greet", "--help"], "Say hello, several times.")):
+        with pytest.raises(SystemExit) as ended:
+            run_command("program", "Greets.", [Greet()], words)
+        assert ended.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], r"required: COMMAND  \(all options: program --help\)"),
+        (["great"], r"invalid choice: 'great'.*  \(all options: program --help\)"),
+        (["greet", "you", "--times", "often"], r"invalid int value: 'often'  \(all options: program greet --help\)"),
+    ],
+)
+def test_what_argparse_complains_of_is_a_mistake_of_the_user(words: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run_command("program", "Greets.", [Greet()], words)

@@ -16,8 +16,38 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("datasets", "methods", "benchmark")
 SCRIPTS = ("run_all.py", "osma_bench.py")
 
-# Lowest first: a module imports from its own layer and from those before it.
-LAYERS = (("datasets",), ("methods.core",), ("methods",), ("benchmark",), ("run_all", "osma_bench"))
+# The rooms of the house, floor by floor, lowest first. A module imports from its own room and from lower floors; rooms
+# of one floor do not know each other. The longest name that fits a module is its room.
+FLOORS = (
+    ("datasets.errors", "datasets.seeds", "datasets.settings"),
+    ("datasets.console", "datasets.splits"),
+    ("datasets.types",),
+    ("datasets.core",),
+    ("datasets.pixels",),
+    ("datasets.files",),
+    ("datasets.mini", "datasets.osma", "datasets.folder"),
+    ("datasets.catalogue",),
+    ("datasets.checks", "datasets.download"),
+    ("datasets.commands",),
+    ("datasets",),
+    ("methods.core.settings", "methods.core.key", "methods.core.device", "methods.core.state", "methods.core.losses"),
+    ("methods.core.history", "methods.core.training"),
+    ("methods.core.images", "methods.core.networks"),
+    ("methods.core",),
+    ("methods.core.discovery",),
+    ("methods",),
+    ("benchmark.metrics",),
+    ("benchmark.cells",),
+    ("benchmark.evaluation",),
+    ("benchmark.boards", "benchmark.running"),
+    ("benchmark.studies",),
+    ("benchmark.commands",),
+    ("benchmark",),
+    ("run_all", "osma_bench"),
+)
+MOST_MODULES = {"methods": None, "methods.core": 16}  # of one folder beside its __init__.py; elsewhere:
+USUALLY = 12
+LONGEST = 300  # lines of a module that is not a method
 # Nobody imports these.
 ENTRANCES = ("run_all", "osma_bench", "tests")
 
@@ -26,6 +56,7 @@ DEVICES = "methods/core/device.py"
 RELEASED_WEIGHTS = "methods/core/released.py"
 
 DEVICE_NAME = re.compile(r"(cuda|cpu|mps|xpu)(:\d+)?")
+DEVICE_MODULE = re.compile(r"torch(\.backends)?\.(cuda|cpu|mps|xpu|cudnn)")
 UNSAFE_MODULES = ("pickle", "_pickle", "cPickle", "cloudpickle", "dill", "shelve", "marshal")
 UNSAFE_CALLS = ("torch.load", "torch.save", "joblib.load", "joblib.dump", "pandas.read_pickle")
 
@@ -40,10 +71,14 @@ def is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-def layer(name: str) -> int | None:
-    """The rank of one of our modules, by its longest matching prefix; None for a library."""
-    matches = [(len(p), rank) for rank, layer in enumerate(LAYERS) for p in layer if is_in(name, p)]
-    return max(matches)[1] if matches else None
+def room(name: str) -> str | None:
+    """The room of one of our modules, by its longest matching prefix; None for a library."""
+    return max((room for floor in FLOORS for room in floor if is_in(name, room)), key=len, default=None)
+
+
+def floor(room: str) -> int:
+    """How high a room lies."""
+    return next(height for height, rooms in enumerate(FLOORS) if room in rooms)
 
 
 def target_of(name: str, known: set[str]) -> str | None:
@@ -73,13 +108,14 @@ Rule = Callable[[Module], Iterator[Offence]]
 
 
 def imports_upwards(module: Module) -> Iterator[Offence]:
-    own = layer(module.name)
+    own = room(module.name)
     assert own is not None
     for name, line in module.imports:
-        rank = layer(name)
-        entrance = any(is_in(name, e) for e in ENTRANCES)
-        if entrance or (rank is not None and rank > own):
-            yield line, f"imports {name}, which is not below it"
+        other = room(name)
+        if any(is_in(name, entrance) for entrance in ENTRANCES):
+            yield line, f"imports {name}, which is an entrance"
+        elif other not in (None, own) and floor(other) >= floor(own):
+            yield line, f"imports {name}: {other} does not lie below {own}"
 
 
 def knows_a_method(module: Module) -> Iterator[Offence]:
@@ -115,6 +151,8 @@ def names_a_device(module: Module) -> Iterator[Offence]:
             yield node.lineno, f"names the device '{node.value}'; it is chosen in {DEVICES} and passed on"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "cuda":
             yield node.lineno, f"moves to a device by name; it is chosen in {DEVICES} and passed on"
+        elif isinstance(node, ast.Attribute) and DEVICE_MODULE.fullmatch(module.dotted(node)):
+            yield node.lineno, f"uses {module.dotted(node)}; what concerns one kind of device lies in {DEVICES}"
 
 
 def unpickles(module: Module) -> Iterator[Offence]:
@@ -146,6 +184,12 @@ def offences(rule: Rule, modules: list[Module]) -> list[str]:
 RULES = (imports_upwards, knows_a_method, writes_to_the_terminal, names_a_device, unpickles)
 PLANTED = [
     (imports_upwards, "datasets/a.py", "from methods.core.run import Run"),
+    (imports_upwards, "datasets/pixels/a.py", "from datasets.osma.dataset import Osma"),
+    (imports_upwards, "datasets/osma/a.py", "from datasets.folder.plan import FolderPlan"),  # beside, not below
+    (imports_upwards, "methods/core/images/a.py", "from methods.core.run import Run"),
+    (imports_upwards, "benchmark/metrics/a.py", "from benchmark.cells.store import Store"),
+    (imports_upwards, "benchmark/boards/a.py", "def f():\n    from benchmark.running.runner import run_plan"),
+    (imports_upwards, "benchmark/evaluation/a.py", "from benchmark.boards import rows"),
     (imports_upwards, "datasets/a/b.py", "def f():\n    import benchmark"),
     (imports_upwards, "methods/core/a.py", "from .. import pose"),
     (imports_upwards, "methods/a.py", "import importlib as il\nil.import_module('benchmark.cells.store')"),
@@ -157,6 +201,7 @@ PLANTED = [
     (writes_to_the_terminal, "benchmark/a.py", "from rich.console import Console\nConsole(stderr=True)"),
     (names_a_device, "methods/a.py", "x.to('cuda:0')"),
     (names_a_device, "methods/a.py", "x.cuda()"),
+    (names_a_device, "benchmark/running/a.py", "import torch\nERRORS = (OSError, torch.cuda.OutOfMemoryError)"),
     (unpickles, "methods/a.py", "from torch import load as read\nread(path, weights_only=True)"),
     (unpickles, "methods/a.py", "import numpy as np\nnp.load(path, allow_pickle=True)"),
     (unpickles, "benchmark/a.py", "import pickle"),
@@ -188,6 +233,28 @@ def test_a_planted_offence_is_found(rule: Rule, path: str, source: str) -> None:
 @pytest.mark.parametrize(("path", "source"), ALLOWED)
 def test_what_is_allowed_offends_no_rule(path: str, source: str) -> None:
     assert [found for rule in RULES for found in offences(rule, [parse(path, source)])] == []
+
+
+def test_every_module_has_a_room_and_every_room_has_modules() -> None:
+    rooms = {room(module.name) for module in MODULES}
+    assert None not in rooms
+    assert rooms == {name for floor in FLOORS for name in floor}
+
+
+def test_a_room_can_be_looked_over() -> None:
+    folders: dict[str, int] = {}
+    for module in MODULES:
+        if not module.path.endswith("__init__.py"):
+            folder = ".".join(module.path.split("/")[:-1])
+            folders[folder] = folders.get(folder, 0) + 1
+    most = {folder: MOST_MODULES.get(folder, USUALLY) for folder in folders}
+    assert {name: count for name, count in folders.items() if most[name] is not None and count > most[name]} == {}
+
+
+def test_a_module_can_be_read_in_one_go() -> None:
+    lengths = {m.path: len((ROOT / m.path).read_text(encoding="utf-8").splitlines()) for m in MODULES}
+    long = {path: lines for path, lines in lengths.items() if lines > LONGEST}
+    assert {path for path in long if not re.fullmatch(r"methods/\w+\.py", path)} == set()
 
 
 def test_a_method_is_known_by_its_file_and_by_its_registered_name() -> None:

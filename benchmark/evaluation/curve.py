@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.metrics import open_set as metrics
 from datasets.splits import UNKNOWN_GROUPS
 from datasets.types import Split
-from methods.core.method import Method
+from methods.core.method import Method, NotFitted
 
 CURVE = "curve.csv"
 COLUMNS = ("stage", "epoch", "accuracy", *(f"auc_{group}" for group in UNKNOWN_GROUPS), "auc_all")
@@ -54,7 +54,7 @@ class Curve:
         """Figures of this moment; None while the method lacks what its `predict` needs, as in a pretraining."""
         try:
             test = self._method.predict(self._split.test)
-        except AttributeError:
+        except NotFitted:
             return None
         unknown = {
             group: self._method.predict(images).confidence

@@ -133,6 +133,10 @@ def fixed_pattern(class_: int, size: int) -> NDArray[np.float64]:
 Fitted = dict[str, Method]
 
 
+class Stop(Exception):
+    """Raised by a report to end a run between two epochs; what was saved is kept."""
+
+
 @cache
 def registry() -> Registry:
     """All plugins; imported once."""

@@ -34,8 +34,8 @@ from tests.methods.states import differences
 CLASSES = 3
 TINY: dict[str, Any] = {
     "width": 2, "projection": 4, "magnification": 2, "patch": 32, "patches": 3, "plain_ce": False,
-    "items_per_batch": 2, "rounds": 1, "steps_per_round": 2, "transformations_every": 4, "pretrain_rounds": 2,
-    "pretrain_steps_per_round": 2, "pretrain_batch": 6, "keep": "last",
+    "batch_size": 2, "epochs": 1, "steps_per_epoch": 2, "transformations_every": 4, "pretrain_epochs": 2,
+    "pretrain_steps_per_epoch": 2, "pretrain_batch_size": 6, "keep": "last",
 }  # fmt: skip
 # Two patches each of two images on the unit circle.
 POINTS = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]], dtype=torch.float64)
@@ -282,7 +282,7 @@ def test_a_patch_that_does_not_fit_is_refused_in_one_line(images: Any) -> None:
 def test_every_batch_holds_as_many_images_of_each_class() -> None:
     sizes = [7, 3, 5]
     pixels = np.zeros((sum(sizes), 32, 32, 3), dtype=np.uint8)
-    method, _ = begun(image_set(pixels, np.repeat(np.arange(3), sizes), 3), steps_per_round=None)
+    method, _ = begun(image_set(pixels, np.repeat(np.arange(3), sizes), 3), steps_per_epoch=None)
     batches = list(method.batches(image_set(pixels, np.repeat(np.arange(3), sizes), 3)).epoch(0))
     assert len(batches) == 3  # seven items make three pairs; the seventh is left out
     assert all(batch.labels.bincount().tolist() == [2, 2, 2] for batch in batches)
@@ -337,7 +337,7 @@ def test_stage_two_starts_from_the_convolutions_of_stage_one_with_fresh_heads(im
     second = fit("dna_det", *images, overrides=TINY | frozen)
     learnt, kept = dict(first.net.main.named_parameters()), dict(second.net.main.named_parameters())
     assert differences(learnt, kept) == []
-    untrained = fit("dna_det", *images, overrides=TINY | frozen | {"pretrain_rounds": 0})
+    untrained = fit("dna_det", *images, overrides=TINY | frozen | {"pretrain_epochs": 0})
     assert differences(learnt, dict(untrained.net.main.named_parameters())) != []
     head = second.net.classification_head[1].weight
     assert head.shape == (CLASSES, 16)
@@ -375,8 +375,8 @@ def upsampled(count: int, seed: int) -> ImageSet:
 @pytest.mark.parametrize("plain", [False, True])
 def test_two_ways_of_enlarging_are_told_apart_within_fifty_steps(plain: bool) -> None:
     settings = {
-        "width": 16, "projection": 64, "patches": 4, "items_per_batch": 4, "steps_per_round": 10, "rounds": 5,
-        "learning_rate": 1e-3, "decay_steps": 500, "pretrain_rounds": 0, "plain_ce": plain,
+        "width": 16, "projection": 64, "patches": 4, "batch_size": 4, "steps_per_epoch": 10, "epochs": 5,
+        "learning_rate": 1e-3, "decay_steps": 500, "pretrain_epochs": 0, "plain_ce": plain,
     }  # fmt: skip
     method = fit("dna_det", upsampled(100, 0), upsampled(20, 1), overrides=TINY | settings)
     assert accuracy(method, upsampled(60, 2)) > 0.95

@@ -16,9 +16,9 @@ from sklearn.metrics import normalized_mutual_info_score
 from datasets.types import ImageSet
 from methods.core.device import seed_everything
 from methods.core.method import Discovery
-from methods.core.run import Progress, Run, Stop
+from methods.core.run import Progress, Run
 from methods.girish import Girish, GirishConfig, some
-from tests.methods.data import fit, image_set, make_run, resolver, textures, unfitted
+from tests.methods.data import Stop, fit, image_set, make_run, resolver, textures, unfitted
 
 KNOWN, FEATURES = 3, 32
 E2E = {"iterations": 1, "hashes": 512, "least_positive": 20, "svm_gamma": 1 / 32}

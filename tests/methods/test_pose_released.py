@@ -89,7 +89,7 @@ def test_augmentation_models_and_snapshots_come_along_in_their_order(tmp_path: P
     assert list(method.snapshots) == ["round5", "round10", "round15", "round20"]
     for number in (5, 20):
         expected_weights = random_network(2, number).state_dict()
-        assert torch.equal(method.snapshots[f"round{number}"]["fc.weight"], expected_weights["fc.weight"])
+        assert torch.equal(method.snapshots[f"epoch{number}"]["fc.weight"], expected_weights["fc.weight"])
     assert len(method.views(textures(CLASSES, 1, SIDE))) == 12
 
 

@@ -16,10 +16,9 @@ from benchmark.commands import run as cli
 from benchmark.evaluation.curve import COLUMNS, CURVE, Curve, read_curve
 from benchmark.running.execute import Job, execute, fit_and_judge
 from datasets.types import Split
-from methods.core.run import Stop
 from tests.benchmark.rows import entry, figures
 from tests.benchmark.toy import ToyRequest, planned, toy_request
-from tests.methods.data import make_run, textures, unfitted
+from tests.methods.data import Stop, make_run, textures, unfitted
 from tests.methods.states import differences
 
 

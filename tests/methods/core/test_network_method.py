@@ -1,4 +1,4 @@
-"""The plain loop: which round's weights stay, when it stops, and a softmax that does not saturate."""
+"""The plain loop: which epoch's weights stay, when it stops, and a softmax that does not saturate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VAL = textures(2, 2, 16, seed=1)
 
 
 class Counter(NetworkMethod):
-    """Its only weight counts rounds; its validation accuracies are given."""
+    """Its only weight counts epochs; its validation accuracies are given."""
 
     kind, title, paper, name = "osr", "Counter", "none", "counter"
     net: nn.Linear
@@ -34,17 +34,17 @@ class Counter(NetworkMethod):
     def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros(len(images), 2), torch.zeros(len(images), 1)
 
-    def train_round(self, round_: int, batches: Any) -> None:
+    def train_epoch(self, epoch: int, batches: Any) -> None:
         with torch.no_grad():
-            self.net.weight.fill_(round_)
+            self.net.weight.fill_(epoch)
 
     def accuracy(self, images: Any) -> float:
         return self.accuracies[int(self.net.weight[0, 0])]
 
 
-def rounds_and_weight(accuracies: list[float], **settings: Any) -> tuple[int, int]:
-    """How many rounds were trained, and whose weight is left."""
-    method = Counter(NetworkConfig(rounds=len(accuracies), **settings), make_run())
+def epochs_and_weight(accuracies: list[float], **settings: Any) -> tuple[int, int]:
+    """How many epochs were trained, and whose weight is left."""
+    method = Counter(NetworkConfig(epochs=len(accuracies), **settings), make_run())
     method.accuracies = tuple(accuracies)
     method.fit(textures(2, 2, 16), VAL)
     assert not method.net.training
@@ -63,13 +63,13 @@ def rounds_and_weight(accuracies: list[float], **settings: Any) -> tuple[int, in
         ([0.0, 0.0], {"keep": "best"}, (2, 1)),
     ],
 )
-def test_the_round_that_stays_and_the_round_that_is_last(
+def test_the_epoch_that_stays_and_the_epoch_that_is_last(
     accuracies: list[float], settings: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    assert rounds_and_weight(accuracies, **settings) == expected
+    assert epochs_and_weight(accuracies, **settings) == expected
 
 
-def test_the_best_round_is_remembered_by_a_copy() -> None:
+def test_the_best_epoch_is_remembered_by_a_copy() -> None:
     keeper, net = Keeper(), nn.Linear(1, 1)
     keeper.offer(0.5, net)
     kept = duplicate(net.state_dict())

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from methods.core import run as run_module
-from methods.core.run import Progress, Run, Stop
-from tests.methods.data import make_run, textures
+from methods.core.run import Progress, Run
+from tests.methods.data import Stop, make_run, textures
 from tests.methods.states import differences
 
 STEPS = 4

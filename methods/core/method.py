@@ -198,7 +198,7 @@ class Method(Plugin):
             stored = Stored.model_validate_json((folder / FACTS).read_text(encoding="utf-8"))
             if (stored.method, stored.version) != (cls.name, cls.version):
                 held = f"{stored.method} version {stored.version}"
-                raise UserError(f"{folder} holds {held}, not {cls.name} version {cls.version}; fit it again")
+                raise UserError(f"{folder} holds {held}, not {cls.name} version {cls.version}; make it again")
             config, state = cls.Config(**stored.config), load_tree(folder / MODEL)
         except (OSError, ValueError, SafetensorError) as error:
             reason = str(error).splitlines()[0]

@@ -130,7 +130,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) 
     """
     difference = first_difference(weights, network.state_dict())
     if difference is not None:
-        raise UserError(f"{where} is of another network: {difference}")
+        raise UserError(f"{where} is of another network: {difference}; make it again")
     network.load_state_dict(weights)
 
 

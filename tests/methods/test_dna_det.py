@@ -324,7 +324,8 @@ def test_stage_one_labels_images_with_the_transformation_they_went_through(image
 
 def test_stage_one_tells_transformations_apart_by_cross_entropy_of_logits(images: Any) -> None:
     method, _ = pretraining(images[0])
-    assert method.config.plain_ce
+    assert method.plain_ce
+    assert not method.config.plain_ce  # what the settings say holds for stage two
     assert method.net.classification_head[1].weight.shape == (44, 16)
     assert method.accuracy(images[1]) == method.accuracy(images[1])
 

@@ -280,15 +280,15 @@ def test_all_old_models_can_take_part(images: Any) -> None:
 def test_models_and_snapshots_come_back_from_disk(images: Any, trained: Any, tmp_path: Path) -> None:
     trained.save(tmp_path)
     loaded = Pose.load(tmp_path, make_run())
-    assert set(loaded.snapshots) == {"round1", "round3"}
+    assert set(loaded.snapshots) == {"epoch1", "epoch3"}
     assert len(loaded.old) == 3
     assert differences(trained.state(), loaded.state()) == []
     assert not any(weight.requires_grad for model in models(loaded) for weight in model.parameters())
 
 
 def test_the_snapshot_of_the_last_epoch_is_the_network(trained: Any) -> None:
-    assert differences(trained.snapshots["round3"], dict(trained.net.state_dict())) == []
-    assert differences(trained.snapshots["round1"], trained.snapshots["round3"]) != []
+    assert differences(trained.snapshots["epoch3"], dict(trained.net.state_dict())) == []
+    assert differences(trained.snapshots["epoch1"], trained.snapshots["epoch3"]) != []
 
 
 def test_models_and_snapshots_survive_an_interruption(images: Any, trained: Any, tmp_path: Path) -> None:

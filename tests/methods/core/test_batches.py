@@ -162,6 +162,14 @@ def test_an_epoch_has_as_many_batches_as_asked_for_and_no_more_than_the_run_allo
     assert len(batches) == len(rows_of(batches)) == expected
 
 
+@pytest.mark.parametrize(("steps", "most", "expected"), [(None, None, 4), (3, None, 6), (3, 5, 5), (3, 9, 6)])
+def test_an_epoch_of_several_passes_goes_through_its_steps_so_many_times(
+    steps: int | None, most: int | None, expected: int
+) -> None:
+    batches = batches_of(numbered((4, 4)), size=2, steps=steps, passes=2, max_steps=most)
+    assert len(batches) == len(rows_of(batches)) == expected
+
+
 def same(one: Batch, other: Batch) -> bool:
     return all(torch.equal(getattr(one, part), getattr(other, part)) for part in ("images", "labels", "index"))
 

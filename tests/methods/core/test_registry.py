@@ -151,6 +151,19 @@ def test_a_broken_file_is_named_with_its_reason_and_the_others_still_work(
         found["bad"]
 
 
+def test_settings_for_a_preset_that_does_not_exist_make_a_file_broken(folder: Path) -> None:
+    (folder / "bad.py").write_text(PLUGIN.format(name="bad").replace('"quick"', '"quik"'), encoding="utf-8")
+    wanted = "ValueError: PRESETS of Example: unknown preset 'quik'; did you mean 'quick'?"
+    assert load_registry().broken["bad"].reason.startswith(wanted)
+
+
+def test_a_setting_that_is_declared_under_a_former_name_makes_a_file_broken(folder: Path) -> None:
+    source = PLUGIN.format(name="bad").replace("(Settings)", "(NetworkConfig)").replace("epochs: int", "rounds: int")
+    imported = "from methods.core.network_method import NetworkConfig\n"
+    (folder / "bad.py").write_text(source.replace("\nclass", f"{imported}\nclass", 1), encoding="utf-8")
+    assert "ExampleConfig declares 'rounds', which is called 'epochs' now" in load_registry().broken["bad"].reason
+
+
 def test_a_broken_file_leaves_no_half_made_module_behind(folder: Path) -> None:
     (folder / "bad.py").write_text("done = True\nraise ValueError", encoding="utf-8")
     load_registry()
@@ -237,6 +250,13 @@ def test_settings_are_defaults_then_preset_then_variant_then_overrides(
 ) -> None:
     config = planted.choose(key).config(preset, overrides)
     assert (config.rate, config.epochs, config.mode) == expected
+
+
+@pytest.mark.parametrize("wrong", ["quik", "quicks"])
+def test_a_misspelt_preset_gets_its_neighbour_and_the_list(planted: Registry, wrong: str) -> None:
+    wanted = rf"^unknown preset '{wrong}'; did you mean 'quick'\?; use one of paper, quick, smoke, standard$"
+    with pytest.raises(UserError, match=wanted):
+        planted.choose("example").config(wrong)
 
 
 def test_a_setting_that_does_not_exist_gets_its_neighbour_and_the_list(planted: Registry) -> None:

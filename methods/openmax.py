@@ -21,7 +21,7 @@ Version 2: the tail is what the setting says. In version 1 it was no more than a
 than 200 images, at least 5, so that results of longer tails differ.
 Checkpoint: Base's. Confidence: largest revised probability of a known class; variant
 `one_minus_p0`: one minus the probability of "unknown".
-Cost: no training step. Fitting is a forward pass over the training images, 0.3 of Base's training step an
+Cost: no training step. Fitting is a forward pass over the training images, 0.3 of Base's training step per
 image, and 2 ms for the means and roots of 15 classes; at test time 0.3 % more than Base (64 px, width 16,
 one thread).
 """

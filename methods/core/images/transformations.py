@@ -4,7 +4,7 @@ Paper: Yang, Huang, Cao, Li, Li, "Deepfake Network Architecture Attribution", AA
 https://arxiv.org/abs/2202.13843. Code read: ICTMCG/DNA-Det (data/transforms.py).
 
 Filters follow OpenCV (positions of samples, borders, kernels) and agree with it to within one grey
-level a pass; JPEG is Pillow's, bit by bit that of OpenCV. Blur, resampling and noise work on whole
+level per pass; JPEG is Pillow's, bit by bit that of OpenCV. Blur, resampling and noise work on whole
 batches, on the images' device; JPEG and the median, compiled code for one image, run in threads.
 """
 

@@ -70,8 +70,7 @@ class Base(NetworkMethod):
         return SimpleCnn(task.num_classes, task.image_size, config.width, config.input_data, config.feature_tap)
 
     def batches(self, train: ImageSet) -> Batches:
-        plan, drop_last = self.plan, self.config.drop_last
-        return self.run.batches(train, size=plan.batch_size, steps=plan.steps_per_epoch, drop_last=drop_last)
+        return self.planned_batches(train, drop_last=self.config.drop_last)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         logits, _ = self.net(batch.images)

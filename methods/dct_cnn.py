@@ -118,7 +118,7 @@ class DctCnn(NetworkMethod):
         return None
 
     def batches(self, train: ImageSet) -> Batches:
-        return self.run.batches(train, "shuffled", size=self.plan.batch_size, transform=as_bytes)
+        return self.planned_batches(train, "shuffled", transform=as_bytes)
 
     def prepare(self, pixels: Tensor) -> Tensor:
         return as_bytes(pixels)

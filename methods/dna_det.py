@@ -322,11 +322,7 @@ class Pretraining(PatchMethod):
         super().prepare_fit(train)
 
     def batches(self, train: ImageSet) -> Batches:
-        plan = self.plan
-        return self.run.batches(
-            train, "shuffled", size=plan.batch_size, steps=plan.steps_per_epoch, drop_last=True,
-            transform=unchanged, name=self.stage,
-        )  # fmt: skip
+        return self.planned_batches(train, "shuffled", drop_last=True, transform=unchanged, name=self.stage)
 
     def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return self.transformed(batch.images, self.draw)
@@ -394,8 +390,4 @@ class DnaDet(PatchMethod):
             self.net.main.load_state_dict(self.start)
 
     def batches(self, train: ImageSet) -> Batches:
-        plan = self.plan
-        return self.run.batches(
-            train, size=plan.batch_size, steps=plan.steps_per_epoch, drop_last=True,
-            transform=unchanged, name=self.stage,
-        )  # fmt: skip
+        return self.planned_batches(train, drop_last=True, transform=unchanged, name=self.stage)

@@ -181,10 +181,7 @@ class GirishStep1(NetworkMethod):
             load_trunk(self.net.trunk, self.config.weights, f"{self.name}.weights")
 
     def batches(self, train: ImageSet) -> Batches:
-        plan = self.plan
-        return self.run.batches(
-            train, "shuffled", size=plan.batch_size, steps=plan.steps_per_epoch, transform=self.transform
-        )
+        return self.planned_batches(train, "shuffled", transform=self.transform)
 
     def transform(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Bytes to floats in [-1, 1], augmented if that is asked for."""

@@ -220,7 +220,7 @@ class RepMix(NetworkMethod):
     def prepare_fit(self, train: ImageSet) -> None:
         batches = len(train) / self.plan.batch_size
         whole = max(1, math.floor(batches)) if self.drop_last else math.ceil(batches)
-        self.steps = self.config.steps_per_epoch or whole
+        self.steps = self.plan.steps_per_epoch or whole
         super().prepare_fit(train)
         real = int((train.labels == 0).sum())
         by_images = real / max(1, len(train) - real)
@@ -238,12 +238,8 @@ class RepMix(NetworkMethod):
     # -- images --------------------------------------------------------------------------------------
 
     def batches(self, train: ImageSet) -> Batches:
-        plan = self.plan
         sampler: Literal["paired", "shuffled"] = "paired" if self.config.mix else "shuffled"
-        return self.run.batches(
-            train, sampler, size=plan.batch_size, steps=plan.steps_per_epoch, drop_last=self.drop_last,
-            transform=self.augmentation(),
-        )  # fmt: skip
+        return self.planned_batches(train, sampler, drop_last=self.drop_last, transform=self.augmentation())
 
     @property
     def drop_last(self) -> bool:

@@ -248,8 +248,7 @@ class Yu(NetworkMethod):
         return torch.optim.Adam(self.net.parameters(), lr=self.plan.learning_rate, betas=betas)
 
     def batches(self, train: ImageSet) -> Batches:
-        plan = self.plan
-        return self.run.batches(train, "shuffled", size=plan.batch_size, steps=plan.steps_per_epoch, transform=flipped)
+        return self.planned_batches(train, "shuffled", transform=flipped)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         logits, _ = self.net(batch.images)

@@ -89,11 +89,8 @@ class GanMethod(NetworkMethod):
 
     def batches(self, train: ImageSet) -> Batches:
         """All passes of an epoch, one after the other, each in an order of its own."""
-        plan, transform = self.plan, crop_and_flip if self.config.augmentation == "crop_flip" else normalise
-        return self.run.batches(
-            train, size=plan.batch_size, steps=plan.steps_per_epoch, passes=plan.passes,
-            drop_last=self.config.drop_last, transform=transform,
-        )  # fmt: skip
+        transform = crop_and_flip if self.config.augmentation == "crop_flip" else normalise
+        return self.planned_batches(train, drop_last=self.config.drop_last, transform=transform)
 
     def train_epoch(self, epoch: int, batches: Batches) -> None:
         self.net.train()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from typing_extensions import Self
 
@@ -201,12 +201,19 @@ class Method(Plugin):
                 raise UserError(f"{folder} holds {held}, not {cls.name} version {cls.version}; make it again")
             config, state = cls.Config(**stored.config), load_tree(folder / MODEL)
         except (OSError, ValueError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"the model in {folder} cannot be loaded ({reason}); make it again") from None
+            raise UserError(f"the model in {folder} cannot be loaded ({_reason(error)}); make it again") from None
         method = cls(config, run)
         method.task = stored.task
         method.restore(state)
         return method
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what is wrong."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 class DiscoveryMethod(Plugin):

@@ -14,7 +14,7 @@ from scipy.special import expit, logsumexp
 from torch import Tensor, nn
 
 from datasets.types import ImageSet
-from methods.core.batches import Batch, Batches, normalise
+from methods.core.batches import Batch, Batches, Sampler, Transform, normalise
 from methods.core.method import Floats, Method, Prediction, Task
 from methods.core.settings import Settings
 from methods.core.state import Tree
@@ -103,8 +103,7 @@ class NetworkMethod(Method):
 
     def batches(self, train: ImageSet) -> Batches:
         """The sampler of the training; the method's settings say what its batch size counts."""
-        plan = self.plan
-        return self.run.batches(train, size=plan.batch_size, steps=plan.steps_per_epoch, passes=plan.passes)
+        return self.planned_batches(train)
 
     def train_step(self, batch: Batch) -> None:
         """One optimiser step."""
@@ -119,6 +118,22 @@ class NetworkMethod(Method):
         return accuracy
 
     # -- the loop ------------------------------------------------------------------------------------
+
+    def planned_batches(
+        self,
+        train: ImageSet,
+        sampler: Sampler = "balanced",
+        *,
+        drop_last: bool = False,
+        transform: Transform = normalise,
+        name: str = "batches",
+    ) -> Batches:
+        """Batches with size, steps and passes of the plan; see `Run.batches` for the rest."""
+        plan = self.plan
+        return self.run.batches(
+            train, sampler, size=plan.batch_size, steps=plan.steps_per_epoch, passes=plan.passes, drop_last=drop_last,
+            transform=transform, name=name,
+        )  # fmt: skip
 
     def fit(self, train: ImageSet, val: ImageSet) -> None:
         self.prepare_fit(train)

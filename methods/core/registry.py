@@ -85,6 +85,8 @@ class Choice:
         changes: dict[str, Any] = {}
         for layer in (self.plugin.PRESETS.get(preset, {}), variant, overrides or {}):
             changes |= self.plugin.Config.under_present_names(layer)
+        for name in self.plugin.Config.gone().intersection(changes):
+            raise UserError(f"setting {self.plugin.name}.{name} never acted and is gone; leave it out")
         return validated(self.plugin.Config, changes, self.plugin.name)
 
 

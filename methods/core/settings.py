@@ -18,7 +18,8 @@ class Settings(BaseModel):
     A setting that is called otherwise than it was keeps its former name in stored results and old commands.
 
     Attributes:
-        FORMER: present names by former ones; None drops a setting that never acted. A subclass adds to it.
+        FORMER: present names by former ones; None for a setting that never acted and is gone, which stored
+            results may still hold. A subclass adds to those of its base.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,24 +41,29 @@ class Settings(BaseModel):
 
     @classmethod
     def under_present_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values with former names replaced, and without those of settings that never acted.
+        """Values with former names replaced by present ones.
 
         Raises:
             UserError: one setting is given under both of its names.
         """
-        former = {name: to for name, to in cls.former_names().items() if name not in cls.model_fields}
-        twice = [(name, to) for name, to in former.items() if name in values and to in values]
-        if twice:
-            raise UserError(
-                "settings '{}' and '{}' are one, the former and the present name; give one".format(*twice[0])
-            )
-        named = {former.get(name, name): value for name, value in values.items()}
-        return {name: value for name, value in named.items() if name is not None}
+        former = cls.former_names()
+        for name in values:
+            present = former.get(name)
+            if present in values:
+                raise UserError(f"'{name}' is the former name of the setting '{present}'; give one of them")
+        return {former.get(name) or name: value for name, value in values.items()}
+
+    @classmethod
+    def gone(cls) -> set[str]:
+        """Names of settings that never acted and are no more."""
+        return {name for name, present in cls.former_names().items() if present is None} - {*cls.model_fields}
 
     @model_validator(mode="before")
     @classmethod
     def _present(cls, values: Any) -> Any:
-        return cls.under_present_names(values) if isinstance(values, Mapping) else values
+        if not isinstance(values, Mapping):
+            return values
+        return {name: value for name, value in cls.under_present_names(values).items() if name not in cls.gone()}
 
 
 class RunSettings(Settings):

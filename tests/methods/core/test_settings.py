@@ -62,6 +62,11 @@ def test_a_batch_size_that_never_acted_is_dropped_beside_the_one_that_did() -> N
     assert (config.batch_size, config.epochs) == (16, 5)  # type: ignore[attr-defined]
 
 
+def test_a_setting_that_never_acted_is_refused_where_somebody_asks_for_it_now() -> None:
+    with pytest.raises(UserError, match=r"^setting dct_cnn\.items_per_batch never acted and is gone; leave it out$"):
+        registry().choose("dct_cnn").config("quick", {"items_per_batch": 8})
+
+
 @pytest.mark.parametrize("name", ["rounds", "epochs"])
 def test_a_former_name_on_the_command_line_outranks_the_preset_as_the_present_one_does(name: str) -> None:
     for key in ("pose", "dna_det", "dct_cnn"):
@@ -95,10 +100,10 @@ def test_a_subclass_adds_to_the_former_names_of_its_base() -> None:
 
 
 def test_a_former_name_beside_the_present_one_is_refused_in_one_line_that_names_both() -> None:
-    with pytest.raises(UserError, match=r"'speed' and 'rate' are one") as error:
+    with pytest.raises(UserError, match="'speed' is the former name of the setting 'rate'; give one of them") as error:
         Old(speed=2.0, rate=2.0)  # type: ignore[call-arg]
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="'rounds' and 'epochs' are one"):
+    with pytest.raises(UserError, match="'rounds' is the former name of the setting 'epochs'"):
         registry().choose("pose").config("quick", {"rounds": 5, "epochs": 5})
 
 

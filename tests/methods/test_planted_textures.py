@@ -29,7 +29,7 @@ LONGER = {"epochs": 2, "steps_per_epoch": 40, "batch_size": 4}  # for every meth
 
 SIZE, BURN_IN = 32, 32  # pixels; after the burn-in nothing is left of the filter's start
 MEAN, CONTRAST = 128.0, 32.0  # grey levels
-TRAIN, VAL, TEST = 32, 16, 24  # images a class
+TRAIN, VAL, TEST = 32, 16, 24  # images per class
 
 # Coefficients (down, along). Known classes are the corners of a square.
 LOW, HALF, HIGH = 0.0, 0.4, 0.8

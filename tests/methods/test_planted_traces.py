@@ -14,7 +14,7 @@ from tests.methods.data import accuracy, fit, image_set, learned
 
 SIZE = 32
 TRACES = (None, Image.Resampling.NEAREST, Image.Resampling.BILINEAR)  # how a class doubles its side; None: not at all
-TRAIN, VAL, TEST = 96, 32, 64  # images a class
+TRAIN, VAL, TEST = 96, 32, 64  # images per class
 LONGER = 3  # times the epochs of a preset with short ones, which is made for stronger traces
 # What is known to learn such traces within seconds, where the preset is too narrow or too hasty for it.
 SETTINGS: dict[str, dict[str, Any]] = {"dna_det": {"width": 16, "patches": 4, "learning_rate": 1e-3}}

@@ -96,7 +96,7 @@ def test_every_loss_term_of_every_epoch_is_that_of_the_official_training(officia
 def test_weights_and_batch_statistics_are_those_of_the_official_training(
     official: Official, descended: Any, epoch: int
 ) -> None:
-    """Epoch 1: statistics of four forwards a step. Epoch 3: the shared forward of frozen epochs changes nothing."""
+    """Epoch 1: statistics of four forwards per step. Epoch 3: the shared forward of frozen epochs changes nothing."""
     expected = official.snapshots[f"epoch{epoch}"]
     assert expected["main.0.main.1.num_batches_tracked"].item() == 3 * 4
     for name, value in descended.snapshots[f"epoch{epoch}"].items():

@@ -143,7 +143,7 @@ def test_views_repeat_each_image_in_a_row(sampler: str) -> None:
 
 @pytest.mark.parametrize(("sampler", "size"), [("balanced", 4), ("shuffled", 8), ("paired", 8)])
 def test_an_epoch_longer_than_a_pass_begins_new_passes(sampler: str, size: int) -> None:
-    batches = batches_of(numbered((8, 8)), sampler=sampler, size=size, steps=5)  # two batches a pass
+    batches = batches_of(numbered((8, 8)), sampler=sampler, size=size, steps=5)  # two batches per pass
     rows = rows_of(batches)
     assert len(batches) == len(rows) == 5
     stride = 2 if sampler == "paired" else 1

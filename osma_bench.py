@@ -17,13 +17,14 @@ if _CHECKOUT not in sys.path:
 from datasets.errors import UserError  # noqa: E402
 from datasets.types import ImageSet, Split  # noqa: E402
 from methods.core.batches import Batch, Batches, normalise  # noqa: E402
-from methods.core.method import Discovery, DiscoveryMethod, Method, Prediction, Task  # noqa: E402
+from methods.core.method import Discovery, DiscoveryMethod, Method, NotFitted, Prediction, Task  # noqa: E402
 from methods.core.network_method import NetworkConfig, NetworkMethod  # noqa: E402
 from methods.core.networks.simple_cnn import Dct2d, SimpleCnn  # noqa: E402
 from methods.core.post_hoc import PostHocMethod  # noqa: E402
 from methods.core.registry import register  # noqa: E402
 from methods.core.run import Run  # noqa: E402
 from methods.core.settings import Settings  # noqa: E402
+from methods.core.training import TrainingPlan  # noqa: E402
 
 __all__ = [
     "Batch",
@@ -35,6 +36,7 @@ __all__ = [
     "Method",
     "NetworkConfig",
     "NetworkMethod",
+    "NotFitted",
     "PostHocMethod",
     "Prediction",
     "Run",
@@ -42,6 +44,7 @@ __all__ = [
     "SimpleCnn",
     "Split",
     "Task",
+    "TrainingPlan",
     "UserError",
     "normalise",
     "register",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,39 @@ Index = NDArray[np.int64]
 UNLABELLED = -1
 
 
+class Pool(Protocol):
+    """Where the pixels of image sets lie."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square images, in pixels."""
+
+    def read(self, rows: Index) -> Pixels:
+        """A fresh array with the pixels of some rows, (B, H, W, 3)."""
+
+
+@dataclass(frozen=True)
+class ArrayPool:
+    """A pool in memory or in a memory-mapped file: (N, H, W, 3)."""
+
+    pixels: Pixels
+
+    @property
+    def image_size(self) -> int:
+        return int(self.pixels.shape[1])
+
+    def read(self, rows: Index) -> Pixels:
+        return np.ascontiguousarray(self.pixels[rows])
+
+
 class ImageSet:
     """A read-only view of some images of a pool, with their labels.
 
     The pool is private: whoever holds a view can reach the rows of that view and no others.
+
+    Args:
+        pool: pixels (N, H, W, 3), or what reads them.
+        rows: (N,) which images of the pool these are.
 
     Attributes:
         labels: (N,) int64 positions in `classes`; all -1 in an unlabelled pool.
@@ -32,7 +61,7 @@ class ImageSet:
 
     def __init__(
         self,
-        pool: Pixels,
+        pool: Pixels | Pool,
         rows: Index,
         labels: Index,
         classes: tuple[str, ...],
@@ -40,10 +69,10 @@ class ImageSet:
         sources: NDArray[np.str_] | None = None,
     ) -> None:
         if not len(rows) == len(labels) == len(ids) == (len(rows) if sources is None else len(sources)):
-            raise ValueError("rows, labels, ids and sources must have one entry an image")
+            raise ValueError("rows, labels, ids and sources must have one entry per image")
         if len(labels) and (labels.min() < UNLABELLED or labels.max() >= len(classes)):
             raise ValueError(f"labels must lie in -1..{len(classes) - 1}, not {labels.min()}..{labels.max()}")
-        self.__pool = pool
+        self.__pool: Pool = ArrayPool(pool) if isinstance(pool, np.ndarray) else pool
         self.__rows = _frozen(rows)
         self.labels = _frozen(labels)
         self.classes = classes
@@ -59,11 +88,11 @@ class ImageSet:
     @property
     def image_size(self) -> int:
         """Side of the square images, in pixels."""
-        return int(self.__pool.shape[1])
+        return self.__pool.image_size
 
     def batch(self, index: Index | slice) -> Pixels:
         """Pixels of some images of this view: (B, H, W, 3)."""
-        return np.ascontiguousarray(self.__pool[self.__rows[index]])
+        return self.__pool.read(self.__rows[index])
 
     def take(self, index: Index | NDArray[np.bool_]) -> ImageSet:
         """A view of some images of this view."""

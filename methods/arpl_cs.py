@@ -13,17 +13,17 @@ demands that they look real. They pass through a second batch norm branch.
 
 Kept: points from N(0, 0.1^2), R from 0; the margin 1 and the single R of the code; only distances, no
 dot products, in the confusing term, which is exp(mean sum q ln q) rather than the paper's entropy; three
-steps a batch (discriminator, generator, classifier with fresh fakes), then a whole pass of plain ARPL.
+steps per batch (discriminator, generator, classifier with fresh fakes), then a whole pass of plain ARPL.
 Changed: the shared base network for the code's nine convolutions, its 512-d feature without dropout;
 Adam at Base's rate and decay, no augmentation (as for Base; the code's SGD, crops and flips are
 settings); q x log-softmax, since the code's form gives NaN when a q underflows; fakes of the
 classifier's step carry no graph, since the code discards those gradients.
-Under Adam R moves by at most the rate a step and stays below 1, so that the hinge never closes and acts
+Under Adam R moves by at most the rate per step and stays below 1, so that the hinge never closes and acts
 as a constant pull on d_y; with SGD it can close. `criterion_learning_rate` sets R's and the points' rate.
 
-Checkpoint: the best round on validation images (the code looks at test images every epoch and keeps the last).
+Checkpoint: the best epoch on validation images (the code looks at test images every epoch and keeps the last).
 Confidence: the largest logit as it is; |x|^2 / m counts in it, while classes do not depend on it.
-Cost, measured at 64 px on one thread, batch 30, in steps of Base: 4.7 a batch at preset quick (network 16, GAN 8
+Cost, measured at 64 px on one thread, batch 30, in steps of Base: 4.7 per batch at preset quick (network 16, GAN 8
 wide, no plain pass); 1.0 for a plain step. As published (64, 64): 8.2 + 1.0 for the two steps of a batch.
 """
 
@@ -43,7 +43,7 @@ from methods.core.batches import Batch, Batches
 from methods.core.gan_method import GanConfig, GanMethod
 from methods.core.method import Prediction
 from methods.core.networks.dual_norm import AUXILIARY, DualBatchNorm2d, branch
-from methods.core.networks.simple_cnn import SimpleCnn
+from methods.core.networks.simple_cnn import SimpleTrunk
 from methods.core.registry import register
 from methods.core.training import descend, frozen
 
@@ -79,20 +79,19 @@ class ReciprocalPoints(nn.Module):
         return distances - dots, distances
 
 
-class ReciprocalNet(SimpleCnn):
-    """The shared base network with doubled batch norm, its linear head replaced by reciprocal points."""
+class ReciprocalNet(SimpleTrunk):
+    """The trunk of the shared network with doubled batch norm, and reciprocal points in place of a linear head."""
 
     def __init__(self, num_classes: int, image_size: int, width: int, input_data: Literal["dct", "img"]) -> None:
-        super().__init__(num_classes, image_size, width, input_data, norm=DualBatchNorm2d)
-        del self.classification_head
+        super().__init__(image_size, width, input_data, norm=DualBatchNorm2d)
+        nn.Linear(
+            self.num_features, num_classes
+        )  # takes the draws of a linear head, behind which our points were drawn
         self.head = ReciprocalPoints(num_classes, self.num_features)
 
-    def features(self, images: Tensor) -> Tensor:
-        """(B, 8 x width) of images (B, 3, N, N) in [-1, 1]."""
-        return self.embed(self.stages(self.input(images)))
-
-    def classify(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and the feature as it is: this network has no dropout."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) and features (B, 8 x width) of images (B, 3, N, N) in [-1, 1]; there is no dropout."""
+        feature = self.features(images)
         return self.head(feature)[0], feature
 
 
@@ -117,9 +116,9 @@ def confusion_loss(distances: Tensor, form: Literal["exponential", "entropy"] = 
 
 
 # Narrow GAN, no plain pass. Rate chosen by validation accuracy on the split "calibration";
-# it falls as far as over the published 20 rounds.
+# it falls as far as over the published 20 epochs.
 LIGHT: dict[str, Any] = {
-    **QUICK, "learning_rate": 1e-3, "rounds": 10, "decay_steps": 25, "generator_width": 8, "discriminator_width": 8,
+    **QUICK, "learning_rate": 1e-3, "epochs": 10, "decay_steps": 25, "generator_width": 8, "discriminator_width": 8,
     "plain_pass": False,
 }  # fmt: skip
 
@@ -134,11 +133,11 @@ class ArplCs(GanMethod):
     Config = ArplCsConfig
     PRESETS = {
         "smoke": {
-            **LIGHT, "width": 8, "generator_width": 4, "discriminator_width": 4, "rounds": 2, "steps_per_round": 15,
+            **LIGHT, "width": 8, "generator_width": 4, "discriminator_width": 4, "epochs": 2, "steps_per_epoch": 15,
             "learning_rate": 2e-3, "confuse_every": 3,
         },
         "quick": LIGHT,
-        "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "decay_steps": 200},
+        "standard": {**QUICK, "width": 32, "epochs": 20, "steps_per_epoch": 200, "decay_steps": 200},
     }  # fmt: skip
     VARIANTS = {"no_cs": {"confusing_samples": False}}
     SEARCH = {"learning_rate": (5e-4, 1e-3, 2e-3)}
@@ -173,8 +172,8 @@ class ArplCs(GanMethod):
     def passes(self) -> int:
         return 2 if self.config.confusing_samples and self.config.plain_pass else 1
 
-    def train_round(self, round_: int, batches: Batches) -> None:
-        super().train_round(round_, batches)
+    def train_epoch(self, epoch: int, batches: Batches) -> None:
+        super().train_epoch(epoch, batches)
         self.run.record(radius=self.net.head.radius.item())
 
     def update(self, batch: Batch, lap: int, step: int) -> Mapping[str, Tensor]:

@@ -6,10 +6,10 @@ Code read: ICTMCG/POSE (`--mode baseline`: models/models.py, loss/Softmax.py, co
 
 Kept: un-normalised DCT input, Simple_CNN, the softmax-of-a-softmax loss at temperature 0.1 that the
 released numbers rest on, class-balanced batches in data-set order, Adam with x0.9 every 500 steps,
-the last round's weights.
-Changed: 20 rounds instead of the configuration's 30, since the released intermediate models and
+the last epoch's weights.
+Changed: 20 epochs instead of the configuration's 30, since the released intermediate models and
 augmentation models end at 20.
-Confidence: largest softmax probability. Cost: 3 forward-equivalents a batch; the unit for others.
+Confidence: largest softmax probability. Cost: 3 forward-equivalents per batch; the unit for others.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class BaseConfig(NetworkConfig):
     drop_last: bool = False  # dataset.py keeps the incomplete last batch
 
 
-# Chosen by validation accuracy on the split "calibration"; the rate falls as far as over the published 20 rounds.
+# Chosen by validation accuracy on the split "calibration"; the rate falls as far as over the published 20 epochs.
 QUICK: dict[str, Any] = {
-    "width": 16, "learning_rate": 1e-3, "items_per_batch": 2, "rounds": 16, "steps_per_round": 50, "decay_steps": 40,
+    "width": 16, "learning_rate": 1e-3, "batch_size": 2, "epochs": 16, "steps_per_epoch": 50, "decay_steps": 40,
 }  # fmt: skip
 
 
@@ -54,9 +54,9 @@ class Base(NetworkMethod):
     paper = "Yang et al., CVPR 2023, https://arxiv.org/abs/2303.06877"
     Config = BaseConfig
     PRESETS = {
-        "smoke": {**QUICK, "width": 8, "rounds": 2, "steps_per_round": 15, "learning_rate": 2e-3},
+        "smoke": {**QUICK, "width": 8, "epochs": 2, "steps_per_epoch": 15, "learning_rate": 2e-3},
         "quick": QUICK,
-        "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "decay_steps": 200},
+        "standard": {**QUICK, "width": 32, "epochs": 20, "steps_per_epoch": 200, "decay_steps": 200},
     }
     VARIANTS = {"ce": {"classification": "ce"}}
     STANDING: ClassVar[tuple[str, ...]] = ("ce",)  # some methods train with its loss, which is a confound
@@ -70,10 +70,7 @@ class Base(NetworkMethod):
         return SimpleCnn(task.num_classes, task.image_size, config.width, config.input_data, config.feature_tap)
 
     def batches(self, train: ImageSet) -> Batches:
-        config = self.config
-        return self.run.batches(
-            train, size=config.items_per_batch, steps=config.steps_per_round, drop_last=config.drop_last
-        )
+        return self.planned_batches(train, drop_last=self.config.drop_last)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         logits, _ = self.net(batch.images)

@@ -2,7 +2,7 @@
 
 Paper: Yang et al., CVPR 2023, https://arxiv.org/abs/2303.06877 (ablation "Base+AM"). The official code
 has no switch for it: both weights of L_div are 0. Everything else is as in pose.py.
-Cost: 9 forward-equivalents a batch once an old AM exists, against 3 of Base.
+Cost: 9 forward-equivalents per batch once an old AM exists, against 3 of Base.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ from methods.core.network_method import NetworkMethod, softmax
 from methods.core.registry import register
 from methods.core.settings import Settings
 from methods.core.state import Tree
-from methods.core.training import evaluating
+from methods.core.training import Keep, TrainingPlan, evaluating
 
 ADAM_EPS = 1e-7  # Keras
 ROUNDING = 1e-9  # above the rounding error of a float64 DCT of bytes, below any coefficient that is not zero
@@ -58,11 +58,16 @@ BLIND = 1e-4  # logits of two images that differ by less do not depend on the im
 class DctCnnConfig(Settings):
     """Settings of input, training and feature."""
 
+    FORMER: ClassVar[Mapping[str, str | None]] = {
+        "rounds": "epochs",
+        "items_per_batch": None, "steps_per_round": None, "decay_factor": None, "decay_steps": None,
+    }  # fmt: skip
+
     learning_rate: float = Field(default=1e-3, gt=0)  # classifier.py: Adam, constant
-    batch_size: int = Field(default=32, ge=1)  # classifier.py
-    rounds: int = Field(default=50, ge=1)  # classifier.py: epochs, each one pass over the training set
-    patience: int | None = Field(default=5, ge=1)  # classifier.py: rounds without a lower validation loss
-    keep: Literal["last", "best"] = "best"  # classifier.py: restore_best_weights
+    batch_size: int = Field(default=32, ge=1)  # images per batch; classifier.py
+    epochs: int = Field(default=50, ge=1)  # classifier.py; each one pass over the training set
+    patience: int | None = Field(default=5, ge=1)  # classifier.py: epochs without a lower validation loss
+    keep: Keep = "best"  # classifier.py: restore_best_weights
     log_offset: float = Field(default=1e-12, gt=0)  # image_np.py
     clip: float | None = Field(default=None, gt=0)  # ours: bound of standardised coefficients
     redraws: int = Field(default=3, ge=0)  # ours: fresh weights for a network that its images do not reach
@@ -78,7 +83,7 @@ class DctCnn(NetworkMethod):
     paper = "Frank et al., ICML 2020, https://arxiv.org/abs/2003.08685"
     Config = DctCnnConfig
     PRESETS = {
-        "smoke": {"learning_rate": 3e-3, "batch_size": 8, "rounds": 6},
+        "smoke": {"learning_rate": 3e-3, "batch_size": 8, "epochs": 6},
         "quick": {"learning_rate": 5e-4},  # the other published values are light enough
         "standard": {},
     }
@@ -97,14 +102,23 @@ class DctCnn(NetworkMethod):
         self.net.log_dct.fit(self.run.sweep(train))
         self.redraws = Count()
 
+    @property
+    def plan(self) -> TrainingPlan:
+        """Whole passes at a constant learning rate."""
+        config = self.config
+        return TrainingPlan(
+            epochs=config.epochs, batch_size=config.batch_size, steps_per_epoch=None,
+            learning_rate=config.learning_rate, keep=config.keep, patience=config.patience,
+        )  # fmt: skip
+
     def optimiser(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.net.parameters(), lr=self.config.learning_rate, eps=ADAM_EPS)
+        return torch.optim.Adam(self.net.parameters(), lr=self.plan.learning_rate, eps=ADAM_EPS)
 
     def schedule(self, optimiser: torch.optim.Optimizer) -> None:
         return None
 
     def batches(self, train: ImageSet) -> Batches:
-        return self.run.batches(train, "shuffled", size=self.config.batch_size, transform=as_bytes)
+        return self.planned_batches(train, "shuffled", transform=as_bytes)
 
     def prepare(self, pixels: Tensor) -> Tensor:
         return as_bytes(pixels)
@@ -112,17 +126,17 @@ class DctCnn(NetworkMethod):
     def tracked(self) -> dict[str, Any]:
         return {**super().tracked(), "redraws": self.redraws}
 
-    def train_round(self, round_: int, batches: Batches) -> None:
-        self.redraw_if_blind(round_, batches)
-        super().train_round(round_, batches)
+    def train_epoch(self, epoch: int, batches: Batches) -> None:
+        self.redraw_if_blind(epoch, batches)
+        super().train_epoch(epoch, batches)
         self.run.record(redraws=self.redraws.count)
 
-    def redraw_if_blind(self, round_: int, batches: Batches) -> None:
-        """Start anew while every round so far has ended with a network that images do not reach."""
-        if not 0 < round_ == self.redraws.count + 1 <= self.config.redraws:
+    def redraw_if_blind(self, epoch: int, batches: Batches) -> None:
+        """Start anew while every epoch so far has ended with a network that images do not reach."""
+        if not 0 < epoch == self.redraws.count + 1 <= self.config.redraws:
             return
         with evaluating(self.net):
-            logits, _ = self.net(next(batches.epoch(round_)).images)
+            logits, _ = self.net(next(batches.epoch(epoch)).images)
         if float((logits - logits[0]).abs().max()) > BLIND:
             return
         self.redraws.count += 1
@@ -135,7 +149,7 @@ class DctCnn(NetworkMethod):
         return {"ce": F.cross_entropy(logits, batch.labels)}
 
     def score(self, val: ImageSet) -> float:
-        """Less the mean cross-entropy of the validation set: the lowest loss is the best round."""
+        """Less the mean cross-entropy of the validation set: the lowest loss is the best epoch."""
         logits, _ = self.infer(val)
         own = softmax(logits)[np.arange(len(val)), val.labels]
         loss = float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())

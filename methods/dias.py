@@ -12,7 +12,7 @@ and imitates f's intermediate outputs (taps), and beside a GAN.
     moderate    generated images                    the input            even                      auxiliary
     easy        g's feature                         the linear head      even                      none
 
-A round is a GAN pass (discriminator; generator; f on images and generated images) and a Copycat pass
+An epoch is a GAN pass (discriminator; generator; f on images and generated images) and a Copycat pass
 (g; f on images and g's outputs). The generator *maximises* f's distance from the even target: it makes
 images that f is sure about.
 
@@ -26,9 +26,9 @@ images (the code's are always 32 px); Adam at Base's rate and decay for f and g,
 code's SGD, crops and flips are settings); fakes of f's step carry no graph, since the code discards
 those gradients.
 
-Checkpoint: the best round on validation images (the code looks at test images every epoch and keeps the last).
+Checkpoint: the best epoch on validation images (the code looks at test images every epoch and keeps the last).
 Confidence: largest softmax probability.
-Cost, measured at 64 px on one thread, batch 30, in steps of Base: 4.0 a batch at preset quick (network 16, GAN 8
+Cost, measured at 64 px on one thread, batch 30, in steps of Base: 4.0 per batch at preset quick (network 16, GAN 8
 wide; 4.7 and 3.2 in turn). As published (64, 64): 8.9 + 3.3 for the two steps of a batch.
 """
 
@@ -64,7 +64,7 @@ class DiasConfig(GanConfig):
     copycat_weight: float = Field(default=0.1, ge=0)  # [fake_ratio], of the mean of the Copycat's three fakes
     imitation_weight: float = Field(default=1.0, ge=0)  # [pull_ratio]
     freeze_bn_on_copycat: bool = False  # keep hard fakes out of f's running statistics
-    alternate: bool = False  # one pass a round whose batches go to GAN and Copycat in turn
+    alternate: bool = False  # one pass per epoch, whose batches go to GAN and Copycat in turn
 
 
 class Taps(NamedTuple):
@@ -98,9 +98,9 @@ def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> 
 
 
 # Narrow GAN, passes in turn. Rate chosen by validation accuracy on the split "calibration";
-# it falls as far as over the published 20 rounds.
+# it falls as far as over the published 20 epochs.
 LIGHT: dict[str, Any] = {
-    **QUICK, "learning_rate": 1e-3, "rounds": 10, "decay_steps": 25, "generator_width": 8, "discriminator_width": 8,
+    **QUICK, "learning_rate": 1e-3, "epochs": 10, "decay_steps": 25, "generator_width": 8, "discriminator_width": 8,
     "alternate": True,
 }  # fmt: skip
 
@@ -115,11 +115,11 @@ class Dias(GanMethod):
     Config = DiasConfig
     PRESETS = {
         "smoke": {
-            **LIGHT, "width": 8, "generator_width": 4, "discriminator_width": 4, "rounds": 2, "steps_per_round": 12,
+            **LIGHT, "width": 8, "generator_width": 4, "discriminator_width": 4, "epochs": 2, "steps_per_epoch": 12,
             "learning_rate": 2e-3,
         },
         "quick": LIGHT,
-        "standard": {**QUICK, "width": 32, "rounds": 20, "steps_per_round": 200, "decay_steps": 200},
+        "standard": {**QUICK, "width": 32, "epochs": 20, "steps_per_epoch": 200, "decay_steps": 200},
     }  # fmt: skip
     SEARCH = {"learning_rate": (1e-3, 2e-3, 4e-3)}
 

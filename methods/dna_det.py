@@ -14,11 +14,11 @@ Kept, with the celeba configuration's numbers as defaults: the network (Simple_C
 over the map), magnification before cropping, one forward pass and one set of batch statistics for each
 of the V crops of an image, cross-entropy of a softmax in "finetune" (the network hands out
 probabilities; `plain_ce` takes the logits), a fresh head and projection for "finetune".
-Changed: magnified by a factor instead of to 512 px, the same for 128-px images; 10 images of a class a
-batch instead of 32, which with 15 classes gives 150 images instead of 160; rounds of 500 steps;
-transformations at the size of the images instead of on 128-px crops; both stages choose their round by
+Changed: magnified by a factor instead of to 512 px, the same for 128-px images; 10 images per class and
+batch instead of 32, which with 15 classes gives 150 images instead of 160; epochs of 500 steps;
+transformations at the size of the images instead of on 128-px crops; both stages choose their epoch by
 accuracy (the code takes macro-F1 in "pretrain", where labels are uniform draws).
-Checkpoint: best validation accuracy, ties to the later round. Confidence: largest softmax probability
+Checkpoint: best validation accuracy, ties to the later epoch. Confidence: largest softmax probability
 of the logits, in float64, since the softmax of a softmax pushes probabilities against 1.
 Cost of a step beside one of Base, both at preset quick, 64 px, one thread: 1.37 in "finetune" (100 ms to
 73 ms on a slow, busy core) and 1.74 in "pretrain"; a cell's training takes about 155 core-seconds.
@@ -32,7 +32,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -47,13 +49,19 @@ from methods.core.losses import classification_loss
 from methods.core.network_method import NetworkConfig, NetworkMethod
 from methods.core.networks.simple_cnn import STAGES, ConvBlock
 from methods.core.registry import register
-from methods.core.training import descend, evaluating
+from methods.core.training import Keep, TrainingPlan, descend, evaluating
 
 PIXELS_AT_ONCE = 2**22  # of magnified images in a forward pass without gradients: bounds memory
 
 
 class DnaDetConfig(NetworkConfig):
     """Settings of DNA-Det; in brackets the names of the official configurations."""
+
+    FORMER: ClassVar[Mapping[str, str | None]] = {
+        "pretrain_rounds": "pretrain_epochs",
+        "pretrain_steps_per_round": "pretrain_steps_per_epoch",
+        "pretrain_batch": "pretrain_batch_size",
+    }
 
     width: int = Field(default=64, ge=1)  # models.py: channels of the first stage
     projection: int = Field(default=128, ge=2)  # models.py: values that the contrastive loss compares
@@ -65,37 +73,24 @@ class DnaDetConfig(NetworkConfig):
     temperature: float = Field(default=0.07, gt=0)  # loss.py: of the contrastive loss
     weight_learning_rate: float = Field(default=0.01, gt=0)  # main.py: of the two loss weights
 
-    items_per_batch: int = Field(default=10, ge=1)
-    rounds: int = Field(default=30, ge=1)  # [max_epochs]; with the next line 15,000 steps
-    steps_per_round: int | None = Field(default=500, ge=1)
-    keep: Literal["last", "best"] = "best"
+    batch_size: int = Field(default=10, ge=1)  # images per class and batch
+    epochs: int = Field(default=30, ge=1)  # [max_epochs]; with the next line 15,000 steps
+    steps_per_epoch: int | None = Field(default=500, ge=1)
+    keep: Keep = "best"
     patience: int | None = Field(default=21, ge=1)  # trainer.py stops after more than 20
 
     transformations_every: int = Field(default=1, ge=1)  # 1: all 170; 4: every fourth value of each grid, 44
-    pretrain_rounds: int = Field(default=50, ge=0)  # configs/pretrain.py [max_epochs]; 0: from scratch
-    pretrain_steps_per_round: int | None = Field(default=None, ge=1)
-    pretrain_batch: int = Field(default=128, ge=2)  # images, of whatever classes
+    pretrain_epochs: int = Field(default=50, ge=0)  # configs/pretrain.py [max_epochs]; 0: from scratch
+    pretrain_steps_per_epoch: int | None = Field(default=None, ge=1)
+    pretrain_batch_size: int = Field(default=128, ge=2)  # images per batch, of whatever classes
     pretrain_learning_rate: float = Field(default=1e-4, gt=0)
     pretrain_decay_steps: int = Field(default=500, ge=1)
-
-    def pretraining(self) -> DnaDetConfig:
-        """The same settings with those of "pretrain" in the places where the shared loop looks."""
-        return self.model_copy(
-            update={
-                "rounds": self.pretrain_rounds,
-                "steps_per_round": self.pretrain_steps_per_round,
-                "items_per_batch": self.pretrain_batch,
-                "learning_rate": self.pretrain_learning_rate,
-                "decay_steps": self.pretrain_decay_steps,
-                "plain_ce": True,
-            }
-        )
 
 
 QUICK: dict[str, Any] = {
     "width": 16, "projection": 64, "magnification": 2, "patch": 32, "patches": 4, "plain_ce": True, "blind_start": True,
-    "items_per_batch": 2, "learning_rate": 5e-4, "rounds": 12, "steps_per_round": 100, "decay_steps": 40,
-    "transformations_every": 16, "pretrain_rounds": 2, "pretrain_steps_per_round": 200, "pretrain_batch": 32,
+    "batch_size": 2, "learning_rate": 5e-4, "epochs": 12, "steps_per_epoch": 100, "decay_steps": 40,
+    "transformations_every": 16, "pretrain_epochs": 2, "pretrain_steps_per_epoch": 200, "pretrain_batch_size": 32,
     "pretrain_learning_rate": 1e-3,
 }  # fmt: skip
 
@@ -115,15 +110,18 @@ class PatchNet(nn.Module):
 
     def __init__(self, num_classes: int, width: int, blind_start: bool = False) -> None:
         super().__init__()
-        channels = [3, *(width * 2**stage for stage in range(STAGES))]
-        blocks: list[nn.Module] = []
-        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
-            for source, kernel, stride in ((inputs, 4, 2), (outputs, 3, 1)):
-                blocks.append(ConvBlock(source, outputs, kernel, stride, nn.BatchNorm2d))
+        channels = [width * 2**stage for stage in range(STAGES)]
+        first = ConvBlock(3, width, 4, 2, nn.BatchNorm2d, border="replicate" if blind_start else "zeros")
+        blocks: list[nn.Module] = [first, ConvBlock(width, width, 3, 1, nn.BatchNorm2d)]
+        for inputs, outputs in pairwise(channels):
+            blocks += [
+                ConvBlock(inputs, outputs, 4, 2, nn.BatchNorm2d),
+                ConvBlock(outputs, outputs, 3, 1, nn.BatchNorm2d),
+            ]
         self.main = nn.Sequential(*blocks)
         self.classification_head = nn.Sequential(nn.Dropout(0.2), nn.Linear(channels[-1], num_classes))
         if blind_start:
-            blocks[0].main[0] = first_blind_to_flat_colour(width)  # type: ignore[operator, assignment]
+            draw_blind_to_flat_colour(first.convolution)  # last: with it all other weights are those without it
 
     def embed(self, images: Tensor) -> Tensor:
         """Features (B, 8 x width) of images (B, 3, H, W) in [-1, 1]."""
@@ -141,12 +139,11 @@ class PatchNet(nn.Module):
         return self.classify(features), features
 
 
-def first_blind_to_flat_colour(width: int) -> nn.Conv2d:
-    """The first convolution with repeated borders and, at the start, a zero sum of every filter in each channel."""
-    conv = nn.Conv2d(3, width, 4, 2, 1, padding_mode="replicate")
+def draw_blind_to_flat_colour(convolution: nn.Conv2d) -> None:
+    """Fresh weights with a zero sum of every filter in each channel."""
+    convolution.reset_parameters()
     with torch.no_grad():
-        conv.weight -= conv.weight.mean(dim=(2, 3), keepdim=True)
-    return conv
+        convolution.weight -= convolution.weight.mean(dim=(2, 3), keepdim=True)
 
 
 def projection_head(features: int, outputs: int) -> nn.Sequential:
@@ -224,6 +221,11 @@ class PatchMethod(NetworkMethod):
     def outcomes(self) -> int:
         """Classes that the head tells apart."""
 
+    @property
+    def plain_ce(self) -> bool:
+        """Whether cross-entropy is that of the logits."""
+        return self.config.plain_ce
+
     def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Bytes (B, 3, H, W) and labels (B,) to train on."""
         return batch.images, batch.labels
@@ -247,14 +249,14 @@ class PatchMethod(NetworkMethod):
             {"params": weights},
             {"params": [*self.weighting.parameters()], "lr": self.config.weight_learning_rate},
         ]
-        return torch.optim.Adam(groups, lr=self.config.learning_rate)
+        return torch.optim.Adam(groups, lr=self.plan.learning_rate)
 
     def tracked(self) -> dict[str, Any]:
         return {**super().tracked(), "projection": self.projection, "weighting": self.weighting}
 
-    def train_round(self, round_: int, batches: Batches) -> None:
-        self.draw = self.run.generator("patches", self.stage, round_)
-        super().train_round(round_, batches)
+    def train_epoch(self, epoch: int, batches: Batches) -> None:
+        self.draw = self.run.generator("patches", self.stage, epoch)
+        super().train_epoch(epoch, batches)
 
     def train_step(self, batch: Batch) -> None:
         terms = self.loss(batch)
@@ -268,7 +270,7 @@ class PatchMethod(NetworkMethod):
         patches = random_patches(magnify(pixels, config.magnification), config.patch, config.patches, self.draw)
         features = torch.cat([self.net.embed(slot) for slot in normalise(patches)])
         labels = labels.repeat(config.patches)
-        kind: Literal["ce", "double_softmax"] = "ce" if config.plain_ce else "double_softmax"
+        kind: Literal["ce", "double_softmax"] = "ce" if self.plain_ce else "double_softmax"
         return {
             "cls": classification_loss(self.net.classify(features), labels, kind, temperature=1.0),
             "contrast": supervised_contrast(self.project(features), labels, config.temperature),
@@ -301,17 +303,26 @@ class Pretraining(PatchMethod):
     def outcomes(self) -> int:
         return len(self.transformations)
 
+    @property
+    def plain_ce(self) -> bool:
+        return True
+
+    @property
+    def plan(self) -> TrainingPlan:
+        config = self.config
+        return replace(
+            super().plan, epochs=config.pretrain_epochs, batch_size=config.pretrain_batch_size,
+            steps_per_epoch=config.pretrain_steps_per_epoch, learning_rate=config.pretrain_learning_rate,
+            decay_steps=config.pretrain_decay_steps,
+        )  # fmt: skip
+
     def prepare_fit(self, train: ImageSet) -> None:
         every, threads = self.config.transformations_every, self.run.settings.threads
         self.transformations = Transformations(train.image_size, self.run.device, every, threads)
         super().prepare_fit(train)
 
     def batches(self, train: ImageSet) -> Batches:
-        config = self.config
-        return self.run.batches(
-            train, "shuffled", size=config.items_per_batch, steps=config.steps_per_round, drop_last=True,
-            transform=unchanged, name=self.stage,
-        )  # fmt: skip
+        return self.planned_batches(train, "shuffled", drop_last=True, transform=unchanged, name=self.stage)
 
     def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return self.transformed(batch.images, self.draw)
@@ -342,18 +353,18 @@ class DnaDet(PatchMethod):
     stage = "finetune"
     PRESETS = {
         "smoke": {
-            **QUICK, "width": 8, "projection": 32, "patches": 2, "items_per_batch": 4, "learning_rate": 3e-3,
-            "rounds": 3, "steps_per_round": 20, "pretrain_rounds": 1, "pretrain_steps_per_round": 3,
-            "pretrain_batch": 16,
+            **QUICK, "width": 8, "projection": 32, "patches": 2, "batch_size": 4, "learning_rate": 3e-3,
+            "epochs": 3, "steps_per_epoch": 20, "pretrain_epochs": 1, "pretrain_steps_per_epoch": 3,
+            "pretrain_batch_size": 16,
         },
         "quick": QUICK,
         "standard": {
             "width": 32, "projection": 64, "patches": 8, "blind_start": True, "plain_ce": True, "learning_rate": 1e-3,
-            "rounds": 20, "steps_per_round": 200, "decay_steps": 133, "transformations_every": 4,
-            "pretrain_rounds": 10, "pretrain_steps_per_round": 300, "pretrain_learning_rate": 1e-3,
+            "epochs": 20, "steps_per_epoch": 200, "decay_steps": 133, "transformations_every": 4,
+            "pretrain_epochs": 10, "pretrain_steps_per_epoch": 300, "pretrain_learning_rate": 1e-3,
         },
     }  # fmt: skip
-    VARIANTS = {"ce": {"plain_ce": True}, "scratch": {"pretrain_rounds": 0}}
+    VARIANTS = {"ce": {"plain_ce": True}, "scratch": {"pretrain_epochs": 0}}
     SEARCH = {"learning_rate": (5e-4, 1e-3, 2e-3)}
     ABLATIONS = {"pretraining": ("dna_det@scratch", "dna_det")}
 
@@ -365,9 +376,9 @@ class DnaDet(PatchMethod):
 
     def fit(self, train: ImageSet, val: ImageSet) -> None:
         self.prepare_fit(train)  # whoever watches stage 1 may already ask for predictions
-        if self.config.pretrain_rounds:
+        if self.config.pretrain_epochs:
             with self.run.stage(Pretraining.stage):
-                first = Pretraining(self.config.pretraining(), self.run)
+                first = Pretraining(self.config, self.run)
                 first.fit(train, val)
                 self.start = first.net.main.state_dict()
         with self.run.stage(self.stage):
@@ -379,8 +390,4 @@ class DnaDet(PatchMethod):
             self.net.main.load_state_dict(self.start)
 
     def batches(self, train: ImageSet) -> Batches:
-        config = self.config
-        return self.run.batches(
-            train, size=config.items_per_batch, steps=config.steps_per_round, drop_last=True,
-            transform=unchanged, name=self.stage,
-        )  # fmt: skip
+        return self.planned_batches(train, drop_last=True, transform=unchanged, name=self.stage)

@@ -5,7 +5,7 @@ Generated Images", ICCV 2021, https://arxiv.org/abs/2105.04580.
 Code read: Sharath-girish/openworld-gan (train_classifier.py, ood_detection.py, clustering.py, merge.py,
 refine.py, utils.py, cfgs/config.yaml).
 
-Four rounds of: train a classifier on the labelled images and on the groups found so far; hash its
+Four iterations of: train a classifier on the labelled images and on the groups found so far; hash its
 features; give images that lie within a known class or a group to the network's answer; split all others
 into many small clusters; merge mutual nearest clusters twice; let a support vector machine for each group
 throw out what it does not recognise. What is left over in the end goes to the nearest group. It learns
@@ -13,8 +13,8 @@ from the very images that it groups, so it has no score for a single image: accu
 apply. The first network alone is the method girish_step1, whose fitted network this one takes over.
 
 Kept: every stage with its numbers; the scaler fitted on labelled and discovered images from the second
-round on ("scale_on"); hashing and clustering on scaled features, merging and machines on features as they
-come; both merging passes in the first round too, where they meet the same clusters ("merge_passes");
+iteration on ("scale_on"); hashing and clustering on scaled features, merging and machines on features as they
+come; both merging passes in the first iteration too, where they meet the same clusters ("merge_passes");
 merging without any rule that stops it ("merge_max_distance" is ours, off); images given to a known class
 never train the network, nor are they looked at again.
 Repaired: class weights follow group numbers ("weight_order": "text" has the order of the code, which is
@@ -23,7 +23,7 @@ over until it is lucky); new groups never get the number of a known class withou
 them that class; the network always has as many outputs as there are groups; every draw is seeded.
 Changed, exactly: a mean hash distance comes from the mean code, thresholds from a histogram of distances,
 Lloyd ends when nothing moves, a machine judges its own group's images alone.
-Light presets: fewer rounds, epochs and hashes; the number of first clusters and the least size of a group
+Light presets: fewer iterations, epochs and hashes; the number of first clusters and the least size of a group
 shrink with the pool ("start_clusters", "least_positive" None).
 
 How the published comparison with POSE ran it (labelled part, pool, left-over images) is not stated; here
@@ -36,14 +36,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import nn
 
 from datasets.types import ImageSet
 from methods.core.discovery.clusters import Connection, drop_small, merge, start_clusters
@@ -83,7 +82,7 @@ class GirishConfig(Settings):
     epochs: int = Field(default=100, ge=1)  # [num_epochs] of step 2
     steps_per_epoch: int | None = Field(default=None, ge=1)  # None: one pass
     learning_rate: float = Field(default=1e-4, gt=0)
-    batch_size: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=256, ge=1)  # images per batch
     class_weights: bool = True  # [weighted]: a class counts n_max / n_c
     weight_order: Literal["number", "text"] = "number"  # "text": group 10 comes before group 2, as in the code
     # -- hashing
@@ -209,7 +208,7 @@ class Girish(DiscoveryMethod):
         self.labelled, self.pool, self.num_known = labelled, pool, len(labelled.classes)
         self.rule = self.config.refine_rule(len(pool))
         # The required method is fetched anew for this run; its network is exchanged as training goes on.
-        self.first = cast(GirishStep1, self.run.fitted(self.config.first))
+        self.first = self.run.fitted(self.config.first, GirishStep1)
         standing = Standing(len(pool))
         for iteration in range(1, self.config.iterations + 1):
             if iteration > 1:
@@ -226,9 +225,9 @@ class Girish(DiscoveryMethod):
     def train(self, iteration: int, groups: Ints) -> None:
         """Train the network further, with a new head, on the labelled images and the groups found so far."""
         config, images = self.config, self.training_images(groups)
+        net = self.first.net
         with self.run.seeded("head", iteration):
-            net = self.first.net
-            net.classifier = nn.Linear(net.classifier.in_features, len(images.classes)).to(self.run.device)
+            net.renew_head(len(images.classes))
         optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
         weights = torch.from_numpy(self.class_weights(images.labels)).to(self.run.device)
         batches = self.run.batches(

@@ -37,9 +37,9 @@ from torch import Tensor, nn
 
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, normalise
-from methods.core.images.corruptions import gaussian_matrix, on_both_axes
 from methods.core.images.geometric import random_flip
 from methods.core.images.jpeg import through_jpeg
+from methods.core.images.operators import gaussian_matrix, on_both_axes
 from methods.core.network_method import NetworkConfig, NetworkMethod
 from methods.core.networks.pretrained import load_trunk, resnet_trunk
 from methods.core.networks.simple_cnn import SimpleCnn
@@ -93,6 +93,11 @@ class DiscoveryNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(head[-1], outputs)
 
+    def renew_head(self, outputs: int) -> None:
+        """Replace the linear head by a fresh one of so many outputs; the device stays."""
+        device = self.classifier.weight.device
+        self.classifier = nn.Linear(self.classifier.in_features, outputs).to(device)
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits (B, outputs), features (B, head[-1]) and pooled maps (B, C) of images (B, 3, N, N) in [-1, 1]."""
         if self.input_size is not None and images.shape[-1] != self.input_size:
@@ -119,13 +124,13 @@ class GirishStep1Config(NetworkConfig):
     augment: bool = False  # [transform: jpeg_blur]
     learning_rate: float = Field(default=1e-4, gt=0)
     decay_factor: float = Field(default=1.0, gt=0, le=1)  # no schedule
-    items_per_batch: int = Field(default=256, ge=1)  # images a batch
-    rounds: int = Field(default=50, ge=1)  # [num_epochs] of step 1, each one pass over the labelled images
+    batch_size: int = Field(default=256, ge=1)  # images per batch
+    epochs: int = Field(default=50, ge=1)  # [num_epochs] of step 1, each one pass over the labelled images
 
 
 QUICK: dict[str, Any] = {
     "backbone": CONVOLUTIONS, "width": 16, "input_size": None, "head": (128, 128, 64), "dropout": 0.2,
-    "learning_rate": 5e-4, "items_per_batch": 30, "rounds": 10,
+    "learning_rate": 5e-4, "batch_size": 30, "epochs": 10,
 }  # fmt: skip
 
 
@@ -138,15 +143,15 @@ class GirishStep1(NetworkMethod):
     paper = "Girish et al., ICCV 2021, https://arxiv.org/abs/2105.04580"
     Config = GirishStep1Config
     PRESETS = {
-        "smoke": {**QUICK, "width": 8, "rounds": 6, "steps_per_round": 15, "learning_rate": 1e-3},
+        "smoke": {**QUICK, "width": 8, "epochs": 6, "steps_per_epoch": 15, "learning_rate": 1e-3},
         "quick": QUICK,
         "standard": {
             "backbone": CONVOLUTIONS,
             "width": 32,
             "input_size": None,
             "learning_rate": 1e-3,
-            "items_per_batch": 64,
-            "rounds": 15,
+            "batch_size": 64,
+            "epochs": 15,
         },
     }
     VARIANTS = {"augmented": {"augment": True}, "dct": {"backbone": WHOLE, "input_size": None}}
@@ -176,10 +181,7 @@ class GirishStep1(NetworkMethod):
             load_trunk(self.net.trunk, self.config.weights, f"{self.name}.weights")
 
     def batches(self, train: ImageSet) -> Batches:
-        config = self.config
-        return self.run.batches(
-            train, "shuffled", size=config.items_per_batch, steps=config.steps_per_round, transform=self.transform
-        )
+        return self.planned_batches(train, "shuffled", transform=self.transform)
 
     def transform(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """Bytes to floats in [-1, 1], augmented if that is asked for."""

@@ -15,11 +15,13 @@ negative logits are scaled like positive ones, which feeds a negative share to "
 Changed: the Weibull fit of LibMR, whose shift by 10000 makes it a Gumbel distribution for minima to
 about 1e-5, is fitted as such; one crop, hence no averaging over crops; the Euclidean distance is the
 same in fit and query (OSDN divides it by 200 in the query alone); softmax in float64 on shifted logits
-(OSDN overflows). Small classes have shorter tails, and a class that offers too little for a fit is
-handled as `fit_classes` says; the original stops there.
+(OSDN overflows). A class with fewer distances than the tail gives all of them, and one that offers too
+little for a fit is handled as `fit_classes` says; the original stops there.
+Version 2: the tail is what the setting says. In version 1 it was no more than a tenth of a class of fewer
+than 200 images, at least 5, so that results of longer tails differ.
 Checkpoint: Base's. Confidence: largest revised probability of a known class; variant
 `one_minus_p0`: one minus the probability of "unknown".
-Cost: no training step. Fitting is a forward pass over the training images, 0.3 of Base's training step an
+Cost: no training step. Fitting is a forward pass over the training images, 0.3 of Base's training step per
 image, and 2 ms for the means and roots of 15 classes; at test time 0.3 % more than Base (64 px, width 16,
 one thread).
 """
@@ -38,7 +40,7 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
 from methods.core.method import Floats
-from methods.core.open_softmax import open_softmax
+from methods.core.network_method import open_softmax
 from methods.core.post_hoc import PostHocMethod
 from methods.core.registry import register
 from methods.core.settings import Settings
@@ -47,7 +49,6 @@ from methods.core.state import Tree
 Distance = Literal["euclidean", "cosine", "eucos"]
 
 FEWEST = 5  # distances below which a fit is not trusted; as in Vastlab/vast
-SMALL_CLASS, SMALL_SHARE = 200, 0.1  # below so many images the tail is this share, lest it be the whole class
 SAME = 1e-9  # a relative difference that rounding explains
 CERTAIN = 50.0  # exp of it makes the outlier probability 1 in float64
 
@@ -58,7 +59,7 @@ class OpenMaxConfig(Settings):
     """Settings of OpenMax; OSDN's own are constants in its code."""
 
     base: Literal["base", "base@ce"] = "base"  # the classifier whose logits are revised
-    tail: int = Field(default=20, ge=2)  # OSDN: WEIBULL_TAIL_SIZE
+    tail: int = Field(default=20, ge=2)  # largest distances per class; OSDN: WEIBULL_TAIL_SIZE
     alpha: int = Field(default=10, ge=1)  # OSDN: ALPHA_RANK of 1000 classes, here at most K; OpenOOD takes 3
     distance: Distance = "euclidean"  # OpenOOD; OSDN's eucos is nearly the cosine on short logit vectors
     euclidean_weight: float = Field(default=1 / 200, ge=0)  # of eucos, as in OSDN; OpenOOD takes 0.5
@@ -73,8 +74,10 @@ class OpenMax(PostHocMethod):
     kind = "osr"
     title = "Base+OpenMax"
     paper = "Bendale and Boult, CVPR 2016, https://arxiv.org/abs/1511.06233"
+    version = 2
     Config = OpenMaxConfig
-    PRESETS = {"smoke": {}, "quick": {"tail": 5}, "standard": {}}
+    # Short tails for small classes, of about 24 images in smoke and 100 in quick.
+    PRESETS = {"smoke": {"tail": 5}, "quick": {"tail": 5}, "standard": {}}
     VARIANTS = {"ce": {"base": "base@ce"}, "alpha3": {"alpha": 3}, "positive_only": {"positive_only": True}}
     SEARCH = {"tail": (5, 10, 20)}
 
@@ -86,10 +89,20 @@ class OpenMax(PostHocMethod):
 
     def fit_outputs(self, logits: Floats, features: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
         self.model = fit_classes(logits, labels, self.config)
+        self.tell_tails()
         for label in np.flatnonzero(~self.model.fitted):
             _LOG.warning("class '%s' has no extreme-value fit: its distances do not differ", self.task.classes[label])
 
+    def tell_tails(self) -> None:
+        """Note how long the shortest and the longest tail are, and say so where one is shorter than was asked for."""
+        tails, asked = self.model.tails, self.config.tail
+        self.run.record(shortest_tail=float(tails.min()), longest_tail=float(tails.max()))
+        if tails.min() < asked:
+            short = int((tails < asked).sum())
+            _LOG.warning("%d of %d classes have tails shorter than %d; least %d", short, len(tails), asked, tails.min())
+
     def score(self, logits: Floats, features: NDArray[np.float32]) -> tuple[Floats, Floats, Mapping[str, Floats]]:
+        self.require("model")
         outlying = outlier_probabilities(self.distances(logits), self.model)
         unknown, revised = revise(logits, outlying, self.config.alpha, self.config.positive_only)
         scores, known = open_softmax(revised, unknown)
@@ -114,12 +127,14 @@ class ClassModels:
         means: (K, K) float64.
         location, scale: (K,) float64, of a Gumbel distribution for minima; scale > 0.
         fitted: (K,) bool; a class without a fit calls nothing an outlier.
+        tails: (K,) int64, how many distances each fit saw.
     """
 
     means: Floats
     location: Floats
     scale: Floats
     fitted: NDArray[np.bool_]
+    tails: NDArray[np.int64]
 
 
 # -- fit ---------------------------------------------------------------------------------------------
@@ -133,8 +148,9 @@ def fit_classes(logits: Floats, labels: NDArray[np.int64], config: OpenMaxConfig
     """
     num_classes = logits.shape[1]
     models = ClassModels(
-        np.zeros((num_classes, num_classes)), np.zeros(num_classes), np.ones(num_classes), np.zeros(num_classes, bool)
-    )
+        np.zeros((num_classes, num_classes)), np.zeros(num_classes), np.ones(num_classes),
+        np.zeros(num_classes, dtype=bool), np.zeros(num_classes, dtype=np.int64),
+    )  # fmt: skip
     correct = logits.argmax(axis=1) == labels
     for label in range(num_classes):
         own = labels == label
@@ -144,19 +160,12 @@ def fit_classes(logits: Floats, labels: NDArray[np.int64], config: OpenMaxConfig
         vectors = logits[chosen]
         models.means[label] = vectors.mean(axis=0)
         far = distances(vectors, models.means[label : label + 1], config.distance, config.euclidean_weight)[:, 0]
-        tail = largest(far[np.isfinite(far)], config.tail)
+        tail = np.sort(far[np.isfinite(far)])[-config.tail :]
+        models.tails[label] = len(tail)
         if len(tail) and np.ptp(tail) > SAME * tail.max():
             models.location[label], models.scale[label] = fit_gumbel_min(tail)
             models.fitted[label] = True
     return models
-
-
-def largest(values: Floats, size: int) -> Floats:
-    """The tail: the `size` largest of n values, ascending; of fewer than 200 no more than a tenth, but at least 5."""
-    n = len(values)
-    if n < SMALL_CLASS:
-        size = min(size, max(FEWEST, round(SMALL_SHARE * n)))
-    return np.sort(values)[-size:]
 
 
 def fit_gumbel_min(tail: Floats) -> tuple[float, float]:

@@ -4,19 +4,19 @@ Paper: Yang, Wang, Tang, Zhao, Cao, Tang, "Progressive Open Space Expansion for 
 Attribution", CVPR 2023, https://arxiv.org/abs/2303.06877.
 Code read: ICTMCG/POSE (train/trainer_progressive.py, models/augment_network.py, loss/loss.py, configs).
 
-Round by round a new augmentation model (AM) is trained together with the classifier and then frozen.
+Epoch by epoch a new augmentation model (AM) is trained together with the classifier and then frozen.
 The AM must reconstruct the image (L_recons), stay near known data and leave what the previous AMs
 cover (L_div); the classifier must name the source (L_cls) and keep augmented images of a class apart
 from that class and from one another (L_metric, a batch-hard triplet loss).
 
 Kept, each as a setting whose default is what produced the published numbers: the softmax of a softmax
-in L_cls; batch statistics and dropout in the first round only, then frozen (the code never returns to
-training mode); a margin on the mean cosine of a batch; one random old AM a batch, drawn anew for each
+in L_cls; batch statistics and dropout in the first epoch only, then frozen (the code never returns to
+training mode); a margin on the mean cosine of a batch; one random old AM per batch, drawn anew for each
 of the two steps; no clipping of augmented images; features after the in-place dropout.
-Changed: 20 rounds (see base.py); the freeze, the decay and the rounds count steps, so that they mean
+Changed: 20 epochs (see base.py); the freeze, the decay and the epochs count steps, so that they mean
 the same on a data set of another size; once statistics are frozen the clean features of the two steps
 are equal and are computed once.
-Confidence: largest softmax probability. Cost: 11 forward-equivalents a batch once an old AM exists
+Confidence: largest softmax probability. Cost: 11 forward-equivalents per batch once an old AM exists
 (13 as in the code), against 3 of Base.
 Released weights: split<n>/model.pth, and what lies in split<n>/models for the figures.
 """
@@ -52,11 +52,13 @@ COSINE_EPS = 1e-6  # trainer_progressive.py
 class PoseConfig(BaseConfig):
     """Settings of POSE; in brackets the names of the official configuration."""
 
-    steps_per_round: int | None = Field(default=509, ge=1)  # one pass over OSMA
+    FORMER: ClassVar[Mapping[str, str | None]] = {"first_round_forwards": "first_epoch_forwards"}
+
+    steps_per_epoch: int | None = Field(default=509, ge=1)  # one pass over OSMA
     freeze_after_steps: int | None = Field(default=509, ge=0)  # then evaluation mode; None: never ("always_train")
-    first_round_forwards: Literal["official", "needed"] = "official"  # forwards that only move batch statistics
+    first_epoch_forwards: Literal["official", "needed"] = "official"  # forwards that only move batch statistics
     recalibrate_before_freeze: bool = False  # replace running statistics by those of clean images first
-    am_learning_rate: float = Field(default=1e-2, gt=0)  # a new Adam every round
+    am_learning_rate: float = Field(default=1e-2, gt=0)  # a new Adam every epoch
     am_layers: int = Field(default=2, ge=1, le=3)
     am_kernel: Literal[1, 3, 5] = 3
     am_hidden: int = Field(default=32, ge=1)  # [inc]
@@ -69,11 +71,11 @@ class PoseConfig(BaseConfig):
     push_weight: float = Field(default=1e-4, ge=0)  # [w_dist_pre], the paper's alpha
     old_models: Literal["one", "all"] = "one"
     triplet_margin: float = Field(default=0.3, ge=0)
-    snapshots: tuple[int, ...] = (5, 10, 15, 20)  # rounds whose network is kept for the figures
+    snapshots: tuple[int, ...] = (5, 10, 15, 20)  # epochs whose network is kept for the figures
 
 
 POSE_QUICK: dict[str, Any] = {
-    **QUICK, "rounds": 10, "decay_steps": 25, "freeze_after_steps": 100, "first_round_forwards": "needed",
+    **QUICK, "epochs": 10, "decay_steps": 25, "freeze_after_steps": 100, "first_epoch_forwards": "needed",
     "recalibrate_before_freeze": True, "snapshots": (),
 }  # fmt: skip
 
@@ -86,13 +88,13 @@ class Pose(Base, TakesReleased):
     tables: ClassVar[tuple[str, ...]] = ("open-set", "attribution")
     Config = PoseConfig
     PRESETS = {
-        "smoke": {**POSE_QUICK, "width": 8, "rounds": 2, "steps_per_round": 15, "freeze_after_steps": 20},
+        "smoke": {**POSE_QUICK, "width": 8, "epochs": 2, "steps_per_epoch": 15, "freeze_after_steps": 20},
         "quick": POSE_QUICK,
         "standard": {
             **POSE_QUICK,
             "width": 32,
-            "rounds": 20,
-            "steps_per_round": 200,
+            "epochs": 20,
+            "steps_per_epoch": 200,
             "decay_steps": 200,
             "freeze_after_steps": 400,
             "snapshots": (5, 10, 15, 20),
@@ -122,25 +124,25 @@ class Pose(Base, TakesReleased):
         super().prepare_fit(train)
         self.old = AugmentationModels(self.run.device)
         self.snapshots: dict[str, dict[str, Tensor]] = {}
-        self.calibration = self.run.batches(train, size=self.config.items_per_batch, steps=20, name="calibration")
+        self.calibration = self.run.batches(train, size=self.config.batch_size, steps=20, name="calibration")
 
     def tracked(self) -> dict[str, Any]:
         return {**super().tracked(), "old": self.old, "kept": _Snapshots(self.snapshots)}
 
-    def train_round(self, round_: int, batches: Batches) -> None:
+    def train_epoch(self, epoch: int, batches: Batches) -> None:
         """Train a new augmentation model together with the classifier, then freeze it."""
         config = self.config
-        with self.run.seeded("augmentation model", round_):
+        with self.run.seeded("augmentation model", epoch):
             self.new = self.augmentation_model()
         self.new_optim = torch.optim.Adam(self.new.parameters(), lr=config.am_learning_rate)
         self.new_sched = step_decay(self.new_optim, config.decay_factor, config.decay_steps)
-        self.draw = self.run.numpy_generator("old model", round_)
-        for step, batch in enumerate(batches.epoch(round_), start=round_ * len(batches)):
+        self.draw = self.run.numpy_generator("old model", epoch)
+        for step, batch in enumerate(batches.epoch(epoch), start=epoch * len(batches)):
             self.set_mode(step)
             self.train_step(batch)
         self.old.append(self.new, self.am_shape)
-        if round_ + 1 in config.snapshots:
-            self.snapshots[f"round{round_ + 1}"] = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        if epoch + 1 in config.snapshots:
+            self.snapshots[f"epoch{epoch + 1}"] = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
 
     @property
     def am_shape(self) -> dict[str, int | str]:
@@ -180,7 +182,7 @@ class Pose(Base, TakesReleased):
             augmented = self.augment(self.new, images)
             reconstruction = F.mse_loss(augmented, images).clamp_min(config.reconstruction_floor)
             terms = {"reconstruction": reconstruction}
-            only_statistics = self.net.training and config.first_round_forwards == "official"
+            only_statistics = self.net.training and config.first_epoch_forwards == "official"
             if not (self.diverse or only_statistics):
                 return terms
             new = self.net(augmented)[1]
@@ -232,7 +234,7 @@ class Pose(Base, TakesReleased):
         return augmented.clamp(-1, 1) if self.config.clip_augmented else augmented
 
     def drawn_models(self) -> list[AugmentationModel]:
-        """The old models of this step: one at random (a fresh draw every time), or all; none in round 0."""
+        """The old models of this step: one at random (a fresh draw every time), or all; none in epoch 0."""
         if not len(self.old):
             return []
         if self.config.old_models == "all":
@@ -268,7 +270,7 @@ class Pose(Base, TakesReleased):
 
     @classmethod
     def released_course(cls, folder: Path, split: str) -> Path:
-        """What was kept on the way: augmentation models and networks after some rounds; for splits 1 and 2."""
+        """What was kept on the way: augmentation models and networks after some epochs; for splits 1 and 2."""
         return folder / split / "models"
 
     @classmethod
@@ -295,7 +297,7 @@ class Pose(Base, TakesReleased):
         for number, path in numbered(course, "model_epoch").items():
             network = self.build()
             load_released(network, path)
-            self.snapshots[f"round{number}"] = network.state_dict()
+            self.snapshots[f"epoch{number}"] = network.state_dict()
 
 
 def numbered(folder: Path, prefix: str) -> dict[int, Path]:

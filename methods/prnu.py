@@ -1,4 +1,4 @@
-"""PRNU: one noise pattern a generator, as with camera sensors.
+"""PRNU: one noise pattern per generator, as with camera sensors.
 
 Paper: Marra, Gragnaniello, Verdoliva, Poggi, "Do GANs leave artificial fingerprints?", MIPR 2019,
 https://arxiv.org/abs/1812.11842. It has no official code.
@@ -61,7 +61,7 @@ class PrnuConfig(Settings):
     # prnu-python: noise of the denoiser, in gray levels; of several candidates validation accuracy picks one
     sigmas: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(5.0,), min_length=1)
     levels: int = Field(default=4, ge=1)  # prnu-python: of the wavelet transform; fewer for small images
-    colour: Literal["gray", "rgb"] = "gray"  # prnu-python: one residual, or one a channel
+    colour: Literal["gray", "rgb"] = "gray"  # prnu-python: one residual, or one per channel
     fingerprint: Literal["mean", "likelihood"] = "mean"  # Marra et al.; prnu-python weighs by intensity
     zero_mean: bool = False  # prnu-python: take out sub-lattice, row and column means
     fourier_wiener: bool = False  # prnu-python: flatten spectral peaks
@@ -133,6 +133,7 @@ class Prnu(Method):
 
     def predict(self, images: ImageSet) -> Prediction:
         """Raises UserError when the images have another size than the fingerprints."""
+        self.require("fingerprints")
         if images.image_size != self.task.image_size:
             sizes = f"{images.image_size}-px images with fingerprints of {self.task.image_size} px"
             raise UserError(f"{self.name} cannot compare {sizes}; fit it again on images of that size")

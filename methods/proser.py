@@ -9,7 +9,7 @@ A second head of C "dummy" outputs stands beside the K known ones; the largest d
 features of two classes it must come first (data placeholder). Half A of a batch is mixed, half B is
 classified.
 
-Kept: both placeholders, half batches, mixing at a stage's output by one weight a batch, all layers
+Kept: both placeholders, half batches, mixing at a stage's output by one weight per batch, all layers
 trained at a constant rate far below that of the first training, mixed features in the batch
 statistics, the last epoch's weights, confidence at temperature 1024.
 From the paper rather than the code: the maximum over dummies in every term (the code's known and mixed
@@ -21,8 +21,8 @@ plain cross-entropy whatever Base's loss was; Beta(2, 2) and C = 5 as in later r
 B passes the network once with both heads (code: twice, with two dropout masks), and mixed features pass once.
 Checkpoint: last epoch. Confidence: best known minus "unknown" probability at temperature 1024, in
 effect the logit margin; variants: that margin, and the largest of the K scores.
-Cost: one forward and one backward pass a batch as in Base, 1.13 x Base's step (0.56 x with
-`frozen_stages` 3; 64 px, width 16, batch 30, one thread), for half as many rounds, on top of Base.
+Cost: one forward and one backward pass per batch as in Base, 1.13 x Base's step (0.56 x with
+`frozen_stages` 3; 64 px, width 16, batch 30, one thread), for half as many epochs, on top of Base.
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ from datasets.types import ImageSet
 from methods.base import Base
 from methods.core.batches import Batch, Batches
 from methods.core.method import Floats, Prediction
-from methods.core.network_method import NetworkConfig, NetworkMethod
+from methods.core.network_method import NetworkConfig, NetworkMethod, open_softmax
 from methods.core.networks.simple_cnn import SimpleCnn
-from methods.core.open_softmax import open_softmax
 from methods.core.registry import register
 from methods.core.state import Tree
 
@@ -57,7 +56,7 @@ class ProserConfig(NetworkConfig):
     learning_rate: float = Field(default=1e-5, gt=0)  # a tenth of Base's, for all weights that Base has
     dummy_learning_rate: float = Field(default=1e-4, gt=0)  # Base's, for the new head
     decay_factor: float = Field(default=1.0, gt=0, le=1)  # constant
-    rounds: int = Field(default=10, ge=1)  # [finetune epochs]
+    epochs: int = Field(default=10, ge=1)  # [finetune epochs]
     dummies: int = Field(default=5, ge=1)  # [dummynumber]; C of the paper
     mix_after_stage: int = Field(default=3, ge=1, le=3)  # before the last stage, as in the code
     mix_alpha: float = Field(default=2.0, gt=0)  # [alpha], weight ~ Beta(alpha, alpha)
@@ -72,9 +71,9 @@ class ProserConfig(NetworkConfig):
     rejected: float = Field(default=0.05, ge=0, lt=1)  # share of validation images beyond the calibrated bias
 
 
-# Chosen by validation accuracy, which a tenth of Base's rates over more rounds does not raise.
+# Chosen by validation accuracy, which a tenth of Base's rates over more epochs does not raise.
 QUICK: dict[str, Any] = {
-    "learning_rate": 1e-4, "dummy_learning_rate": 2e-3, "items_per_batch": 2, "rounds": 5, "steps_per_round": 50,
+    "learning_rate": 1e-4, "dummy_learning_rate": 2e-3, "batch_size": 2, "epochs": 5, "steps_per_epoch": 50,
 }  # fmt: skip
 OFFICIAL: dict[str, Any] = {
     "dummies": 1, "mix_weight": 0.01, "mix_alpha": 1.0, "distinct_classes": False, "dummy_logits": "all",
@@ -128,9 +127,9 @@ class Proser(NetworkMethod):
     paper = "Zhou, Ye and Zhan, CVPR 2021, https://arxiv.org/abs/2103.15086"
     Config = ProserConfig
     PRESETS = {
-        "smoke": {**QUICK, "learning_rate": 2e-4, "rounds": 2, "steps_per_round": 15},
+        "smoke": {**QUICK, "learning_rate": 2e-4, "epochs": 2, "steps_per_epoch": 15},
         "quick": QUICK,
-        "standard": {**QUICK, "learning_rate": 2e-4, "rounds": 10, "steps_per_round": 200},
+        "standard": {**QUICK, "learning_rate": 2e-4, "epochs": 10, "steps_per_epoch": 200},
     }
     SEARCH = {"learning_rate": (1e-4, 2e-4, 4e-4)}
     VARIANTS = {
@@ -155,7 +154,7 @@ class Proser(NetworkMethod):
 
     def prepare_fit(self, train: ImageSet) -> None:
         """Start from the fitted Base; only the dummy head is new."""
-        fitted = cast(Base, self.run.fitted(self.config.base))
+        fitted = self.run.fitted(self.config.base, Base)
         self.shape: dict[str, Any] = {"width": fitted.config.width, "input_data": fitted.config.input_data}
         super().prepare_fit(train)
         self.net.base.load_state_dict(fitted.net.state_dict())
@@ -170,10 +169,10 @@ class Proser(NetworkMethod):
         groups: list[dict[str, Any]] = [{"params": old}, {"params": new, "lr": self.config.dummy_learning_rate}]
         return torch.optim.Adam(groups, lr=self.config.learning_rate)
 
-    def train_round(self, round_: int, batches: Batches) -> None:
-        self.draw = self.run.numpy_generator("mixing", round_)
+    def train_epoch(self, epoch: int, batches: Batches) -> None:
+        self.draw = self.run.numpy_generator("mixing", epoch)
         self.shares = Shares()
-        super().train_round(round_, batches)
+        super().train_epoch(epoch, batches)
         self.run.record(**self.shares.means())
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -239,6 +238,7 @@ class Proser(NetworkMethod):
 
     def decide(self, images: ImageSet) -> NDArray[np.int64]:
         """(N,) the best known class, or K for "unknown", with the bias calibrated on validation images."""
+        self.require("bias")
         logits, _ = self.infer(images)
         best = logits[:, :-1].argmax(axis=1)
         return np.where(margins(logits) < self.bias, self.task.num_classes, best)

@@ -9,10 +9,10 @@ Two independently corrupted images pass through a ResNet; their representations 
 coefficients, and so are their labels. Two heads share the mixture: real or fake, and the source. The
 probabilities of the first multiply the logits of the second (the gate).
 
-Kept: pairs of a pass through the set and partners drawn from all of it; one Dirichlet(0.4) a pair;
+Kept: pairs of a pass through the set and partners drawn from all of it; one Dirichlet(0.4) per pair;
 mixing after the last stage; the gate on logits rather than probabilities, so that a sure "fake" pulls
 the logit of "real" to 0 only; the sum of both losses at equal weights, fakes weighted 1 / (K - 1) in
-the detection; 13 of 15 corruptions (see core/corruptions.py); Adam with L2 decay, x0.85 an epoch;
+the detection; 13 of 15 corruptions (see core/images/corruptions.py); Adam with L2 decay, x0.85 per epoch;
 range [-1, 1]; one unmixed image at inference.
 Changed: images stay at their own size, with crops of 7/8 of the side in training and whole images
 afterwards, where the code enlarges to 256, crops 224, and tests at 224 (`geometry="paper"`): resampling
@@ -21,7 +21,7 @@ epoch, where the code takes mixed and corrupted ones every second; patience is t
 ImageNet weights unless a local file is given; nothing is fetched.
 Checkpoint: lowest validation loss, which train.py tests beside the last (the README names the last).
 Confidence: largest softmax probability of the gated logits.
-Cost per step: 1.2 x Base, corruptions and a look at the validation set every round included (65 against
+Cost per step: 1.2 x Base, corruptions and a look at the validation set every epoch included (65 against
 55 ms at quick: 32 pairs against 30 images, 64 px, one CPU thread).
 """
 
@@ -47,7 +47,7 @@ from methods.core.registry import register
 from methods.core.training import step_decay
 
 CROP_RATIO = 224 / 256  # augment_imagenetc.py: crop over resize
-GROUP = 2  # images a mixture
+GROUP = 2  # images per mixture
 MAPS, EMBEDDING = 5, 6  # positions after the last stage and after the embedding layer
 
 
@@ -162,19 +162,19 @@ class RepMixConfig(NetworkConfig):
     max_severity: int = Field(default=5, ge=1, le=5)  # augment_imagenetc.py
     learning_rate: float = Field(default=1e-4, gt=0)  # [lr]
     weight_decay: float = Field(default=5e-4, ge=0)  # RepMix.py, inside Adam
-    decay_factor: float = Field(default=0.85, gt=0, le=1)  # RepMix.py, after every round
-    items_per_batch: int = Field(default=32, ge=1)  # pairs a batch [batch_size]
-    rounds: int = Field(default=30, ge=1)  # [nepochs], each one pass over the training set
+    decay_factor: float = Field(default=0.85, gt=0, le=1)  # RepMix.py, after every epoch
+    batch_size: int = Field(default=32, ge=1)  # pairs per batch [batch_size]; without "mix" images
+    epochs: int = Field(default=30, ge=1)  # [nepochs], each one pass over the training set
     keep: Literal["last", "best"] = "best"
     patience: int | None = Field(default=6, ge=1)  # train.py: 3 validations, one every second epoch
 
 
-# Rounds and corruptions were tried on validation images of mini's split "calibration" before the recorded search of the
-# learning rate: corrupting half of the images still rose after 80 rounds (76.9 %), a quarter of them settled (88.0 %).
+# Epochs and corruptions were tried on validation images of mini's split "calibration" before the recorded search of the
+# learning rate: corrupting half of the images still rose after 80 epochs (76.9 %), a quarter of them settled (88.0 %).
 QUICK: dict[str, Any] = {
     "backbone": "resnet10t", "channels": (16, 32, 64, 128), "stem_width": 8, "embedding": 128,
     "corrupt_probability": 0.25, "max_severity": 2, "learning_rate": 2e-3, "decay_factor": 0.95,
-    "rounds": 100, "steps_per_round": 47, "patience": None,
+    "epochs": 100, "steps_per_epoch": 47, "patience": None,
 }  # fmt: skip
 
 
@@ -187,10 +187,10 @@ class RepMix(NetworkMethod):
     paper = "Bui et al., ECCV 2022, https://arxiv.org/abs/2207.02063"
     Config = RepMixConfig
     PRESETS = {
-        "smoke": {**QUICK, "corrupt_probability": 0.2, "items_per_batch": 16, "rounds": 2, "steps_per_round": 30},
+        "smoke": {**QUICK, "corrupt_probability": 0.2, "batch_size": 16, "epochs": 2, "steps_per_epoch": 30},
         "quick": QUICK,
         "standard": {
-            "backbone": "resnet18", "corrupt_probability": 0.5, "max_severity": 3, "learning_rate": 1e-3, "rounds": 40,
+            "backbone": "resnet18", "corrupt_probability": 0.5, "max_severity": 3, "learning_rate": 1e-3, "epochs": 40,
             "decay_factor": 0.9, "patience": 10,
         },
     }  # fmt: skip
@@ -218,9 +218,9 @@ class RepMix(NetworkMethod):
         )
 
     def prepare_fit(self, train: ImageSet) -> None:
-        batches = len(train) / self.config.items_per_batch
+        batches = len(train) / self.plan.batch_size
         whole = max(1, math.floor(batches)) if self.drop_last else math.ceil(batches)
-        self.steps = self.config.steps_per_round or whole
+        self.steps = self.plan.steps_per_epoch or whole
         super().prepare_fit(train)
         real = int((train.labels == 0).sum())
         by_images = real / max(1, len(train) - real)
@@ -238,12 +238,8 @@ class RepMix(NetworkMethod):
     # -- images --------------------------------------------------------------------------------------
 
     def batches(self, train: ImageSet) -> Batches:
-        config = self.config
-        sampler: Literal["paired", "shuffled"] = "paired" if config.mix else "shuffled"
-        return self.run.batches(
-            train, sampler, size=config.items_per_batch, steps=config.steps_per_round, drop_last=self.drop_last,
-            transform=self.augmentation(),
-        )  # fmt: skip
+        sampler: Literal["paired", "shuffled"] = "paired" if self.config.mix else "shuffled"
+        return self.planned_batches(train, sampler, drop_last=self.drop_last, transform=self.augmentation())
 
     @property
     def drop_last(self) -> bool:

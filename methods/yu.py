@@ -187,15 +187,15 @@ class YuConfig(NetworkConfig):
     beta1: float = Field(default=0.0, ge=0, lt=1)  # config.py: C_opt
     beta2: float = Field(default=0.99, ge=0, lt=1)  # config.py: C_opt
     decay_factor: float = Field(default=1.0, gt=0, le=1)  # no decay
-    items_per_batch: int = Field(default=32, ge=1)  # images a batch, config.py: minibatch_base
-    rounds: int = Field(default=160, ge=1)  # ours: 500 thousand steps
-    steps_per_round: int | None = Field(default=3125, ge=1)  # ours: every 100 thousand images a look at validation
+    batch_size: int = Field(default=32, ge=1)  # images per batch; config.py: minibatch_base
+    epochs: int = Field(default=160, ge=1)  # ours: 500 thousand steps
+    steps_per_epoch: int | None = Field(default=3125, ge=1)  # ours: every 100 thousand images a look at validation
     keep: Literal["last", "best"] = "best"  # ours
     patience: int | None = Field(default=30, ge=1)  # ours: the code never stops early
 
 
 QUICK: dict[str, Any] = {
-    "fmap_base": 256, "learning_rate": 4e-3, "items_per_batch": 16, "rounds": 12, "steps_per_round": 94,
+    "fmap_base": 256, "learning_rate": 4e-3, "batch_size": 16, "epochs": 12, "steps_per_epoch": 94,
     "patience": None,
 }  # fmt: skip
 
@@ -211,10 +211,10 @@ class Yu(NetworkMethod):
     PRESETS = {
         # Of a few dozen images the classifier would learn the contents by heart; without them it finds traces.
         "smoke": {
-            **QUICK, "fmap_base": 64, "analysis": "residual", "learning_rate": 5e-3, "rounds": 2, "steps_per_round": 40,
+            **QUICK, "fmap_base": 64, "analysis": "residual", "learning_rate": 5e-3, "epochs": 2, "steps_per_epoch": 40,
         },
         "quick": QUICK,
-        "standard": {"rounds": 40, "steps_per_round": 500, "patience": 10},
+        "standard": {"epochs": 40, "steps_per_epoch": 500, "patience": 10},
     }  # fmt: skip
     VARIANTS = {
         **{f"low{side}": {"analysis": "low", "resolution": side} for side in (32, 16, 8)},
@@ -244,15 +244,11 @@ class Yu(NetworkMethod):
         return FingerprintNet(self.task.num_classes, size, config.fmap_base, config.fmap_max, config.analysis, chosen)
 
     def optimiser(self) -> torch.optim.Optimizer:
-        config = self.config
-        betas = (config.beta1, config.beta2)
-        return torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, betas=betas)
+        betas = (self.config.beta1, self.config.beta2)
+        return torch.optim.Adam(self.net.parameters(), lr=self.plan.learning_rate, betas=betas)
 
     def batches(self, train: ImageSet) -> Batches:
-        config = self.config
-        return self.run.batches(
-            train, "shuffled", size=config.items_per_batch, steps=config.steps_per_round, transform=flipped
-        )
+        return self.planned_batches(train, "shuffled", transform=flipped)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         logits, _ = self.net(batch.images)

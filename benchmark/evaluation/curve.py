@@ -13,7 +13,7 @@ from benchmark.evaluation.parts import ALL
 from benchmark.metrics.open_set import auc
 from datasets.core.partial import whole_file
 from datasets.types import Split
-from methods.core.method import Method
+from methods.core.method import Method, NotFitted
 
 CURVE = "curve.csv"
 COLUMNS = ("stage", "epoch", "accuracy", *(f"auc_{group}" for group in GROUPS))
@@ -53,7 +53,7 @@ class TrainingCurve:
         """Figures of this moment; None while the method lacks what its `predict` needs, as in a pretraining."""
         try:
             test = self._method.predict(self._split.test)
-        except AttributeError:
+        except NotFitted:
             return None
         groups = {name: images for name, images in self._split.unknown.items() if len(images)}
         unknown = {name: self._method.predict(images).confidence for name, images in groups.items()}

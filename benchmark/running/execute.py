@@ -7,7 +7,6 @@ import time
 import traceback
 from pathlib import Path
 
-import torch
 from threadpoolctl import threadpool_limits
 
 from benchmark.cells.cell import Cell
@@ -21,13 +20,13 @@ from benchmark.running.job import Job, Outcome
 from benchmark.running.progress import marked
 from datasets.core.partial import flush_folder
 from datasets.errors import UserError
-from methods.core.device import make_deterministic
+from methods.core.device import OUT_OF_MEMORY, make_deterministic
 from methods.core.history import History
 from methods.core.method import Plugin
 from methods.core.registry import Registry, load_registry
 
 # Raised by the machine rather than by the method, whose unfinished work may then be continued.
-_SURROUNDINGS = (OSError, MemoryError, torch.cuda.OutOfMemoryError)
+_SURROUNDINGS: tuple[type[BaseException], ...] = (OSError, *OUT_OF_MEMORY)
 
 
 def execute(job: Job) -> Outcome:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from safetensors import SafetensorError
 from threadpoolctl import threadpool_limits
 
 from benchmark.cells.checkpoints import RELEASED
@@ -37,8 +36,6 @@ from methods.core.registry import Registry
 
 COLUMNS = ("path", "class", "confidence", "known", "reason")
 BLOCKS = 4  # inference batches that are decoded together; what memory holds at a time
-# What loading raises on a model with damaged files, or whose weights are for images of another size than it says.
-UNLOADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError)
 FEW = 32  # fewer images are computed by other kernels, whose rounding differs in the last digits
 
 Row = tuple[str, str, float | None, bool | None, str]
@@ -126,10 +123,8 @@ def load_attributor(name: CellPath, results: Path, device: str, registry: Regist
     run = make_run(record.cell, Store(results), registry, device)
     try:
         method = plugin.load(folder / MODEL, run)
-    except UNLOADABLE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        what = f"the model in {folder} cannot be loaded ({reason})"
-        raise UserError(f"{what}; make it again: {command} --force") from None
+    except UserError as error:  # of damaged files or another network; whatever else a plugin raises is its bug
+        raise UserError(f"{error}: {command} --force") from None
     figures = evaluation_of(folder, record)
     decisions = figures.decisions if isinstance(figures, Evaluation) else None
     threshold = None if decisions is None else decisions.threshold

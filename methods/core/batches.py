@@ -65,15 +65,16 @@ class Batches:
 
     So an interrupted training continues with the very batches that it would have had.
 
-    Samplers:
-        balanced: `size` items a batch, each one image of every class (B = size x K, item-major). Item
-            i holds image i mod n_c of class c, in data-set order, and a pass has as many items as the
-            largest class has images: the loader of the official POSE code.
-        shuffled: `size` images a batch, a permutation of the set per pass.
-        paired: rows 2j and 2j + 1 belong together; the first runs through a permutation of the set,
-            the second is drawn uniformly with replacement (B = 2 x size).
+    Samplers, each with what `size` counts:
+        balanced: images per class and batch (B = size x K, item-major). Item i holds image i mod n_c of
+            every class c, in data-set order, and a pass has as many items as the largest class has
+            images: the loader of the official POSE code.
+        shuffled: images per batch, a permutation of the set per pass.
+        paired: pairs per batch (B = 2 x size). Rows 2j and 2j + 1 belong together; the first runs
+            through a permutation of the set, the second is drawn uniformly with replacement.
 
-    `views` repeats every image that many times in a row before the transform sees it.
+    An epoch has `passes` times `steps` batches, by default those of one pass, and never more than
+    `max_steps`. `views` repeats every image that many times in a row before the transform sees it.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Batches:
         sampler: Sampler = "balanced",
         size: int = 8,
         steps: int | None = None,
+        passes: int = 1,
         max_steps: int | None = None,
         views: int = 1,
         drop_last: bool = False,
@@ -96,26 +98,26 @@ class Batches:
         self._rows_of_item = self._items(images, sampler)
         items = len(self._rows_of_item)
         self._pass = max(1, items // size) if drop_last else math.ceil(items / size)
-        wanted = steps if steps is not None else self._pass
-        self.steps = min(wanted, max_steps) if max_steps is not None else wanted
+        wanted = passes * (steps if steps is not None else self._pass)
+        self._steps = min(wanted, max_steps) if max_steps is not None else wanted
 
     def __len__(self) -> int:
-        """Batches an epoch."""
-        return self.steps
+        """Batches per epoch."""
+        return self._steps
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of one epoch; passes follow each other until the epoch has its steps."""
-        for lap in range(math.ceil(self.steps / self._pass)):
+        for lap in range(math.ceil(self._steps / self._pass)):
             order = np.random.default_rng(seed_of(self._seed, "order", number, lap))
             items = order.permutation(len(self._rows_of_item))
             partners = order.integers(len(self._labels), size=len(items))
-            for position in range(min(self._pass, self.steps - lap * self._pass)):
+            for position in range(min(self._pass, self._steps - lap * self._pass)):
                 chosen = slice(position * self._size, (position + 1) * self._size)
                 seed = seed_of(self._seed, "view", number, lap, position)
                 yield self._batch(self._rows(items[chosen], partners[chosen]), seed)
 
     def _items(self, images: ImageSet, sampler: Sampler) -> Index:
-        """(items, rows an item): the training rows of every item; -1 stands for a partner to be drawn."""
+        """(items, rows per item): the training rows of every item; -1 stands for a partner to be drawn."""
         if sampler == "shuffled":
             return np.arange(len(images))[:, None]
         if sampler == "paired":

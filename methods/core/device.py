@@ -11,6 +11,7 @@ import torch
 from datasets.errors import UserError
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
+OUT_OF_MEMORY: tuple[type[Exception], ...] = (MemoryError, torch.cuda.OutOfMemoryError)  # of this machine or its device
 
 
 def choose(name: str = "auto") -> torch.device:

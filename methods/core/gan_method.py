@@ -1,4 +1,4 @@
-"""What ARPL+CS and DIAS share: a classifier that is trained against a GAN, in several passes a round.
+"""What ARPL+CS and DIAS share: a classifier that is trained against a GAN, in several passes per epoch.
 
 Source: the training loop of iCGY96/ARPL (osr.py, core/train.py), on which wjun0830/Difficulty-Aware-Simulator
 is built.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,7 @@ from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, normalise
 from methods.core.network_method import NetworkConfig, NetworkMethod
 from methods.core.networks.gan import Discriminator, Gan, Generator
+from methods.core.training import Keep, TrainingPlan
 
 PADDING = 4  # osr.py: RandomCrop(size, padding=4)
 
@@ -27,7 +29,7 @@ PADDING = 4  # osr.py: RandomCrop(size, padding=4)
 class GanConfig(NetworkConfig):
     """Settings of a classifier on the shared base network and of its GAN."""
 
-    keep: Literal["last", "best"] = "best"  # the code tests every epoch and keeps the last; "best" looks at validation
+    keep: Keep = "best"  # the code tests every epoch and keeps the last; "best" looks at validation
     width: int = Field(default=64, ge=1)  # of the shared base network
     input_data: Literal["dct", "img"] = "dct"  # of the shared base network
     drop_last: bool = False
@@ -44,9 +46,9 @@ class GanConfig(NetworkConfig):
 
 
 class GanMethod(NetworkMethod):
-    """A round is one or more passes over the training set; each batch of each pass is one `update`.
+    """An epoch is one or more passes over the training set; each batch of each pass is one `update`.
 
-    The learning rate counts the batches of the first pass only, so that a round begins with the rate that
+    The learning rate counts the batches of the first pass only, so that an epoch begins with the rate that
     Base has there, however many passes it takes.
     """
 
@@ -56,11 +58,15 @@ class GanMethod(NetworkMethod):
     @property
     @abstractmethod
     def passes(self) -> int:
-        """Passes over the training set in a round."""
+        """Passes over the training set per epoch."""
 
     @abstractmethod
     def update(self, batch: Batch, lap: int, step: int) -> Mapping[str, Tensor]:
         """All optimiser steps of batch number `step` of pass number `lap`; gives the loss terms to log."""
+
+    @property
+    def plan(self) -> TrainingPlan:
+        return replace(super().plan, passes=self.passes)
 
     def build_gan(self) -> Gan:
         config, side = self.config, self.task.image_size
@@ -82,21 +88,15 @@ class GanMethod(NetworkMethod):
         return torch.optim.SGD(parameters, lr=config.learning_rate, momentum=momentum, weight_decay=decay)
 
     def batches(self, train: ImageSet) -> Batches:
-        """All passes of a round, one after the other, each in an order of its own."""
-        config = self.config
-        batches = self.run.batches(
-            train, size=config.items_per_batch, steps=config.steps_per_round, drop_last=config.drop_last,
-            transform=crop_and_flip if config.augmentation == "crop_flip" else normalise,
-        )  # fmt: skip
-        if self.run.settings.max_steps is None:
-            batches.steps *= self.passes
-        return batches
+        """All passes of an epoch, one after the other, each in an order of its own."""
+        transform = crop_and_flip if self.config.augmentation == "crop_flip" else normalise
+        return self.planned_batches(train, drop_last=self.config.drop_last, transform=transform)
 
-    def train_round(self, round_: int, batches: Batches) -> None:
+    def train_epoch(self, epoch: int, batches: Batches) -> None:
         self.net.train()
-        self.noise = self.run.generator("noise", round_)
+        self.noise = self.run.generator("noise", epoch)
         length = math.ceil(len(batches) / self.passes)
-        for position, batch in enumerate(batches.epoch(round_)):
+        for position, batch in enumerate(batches.epoch(epoch)):
             lap, step = divmod(position, length)
             self.run.log(**self.update(batch, lap, step))
             if lap == 0 and self.sched is not None:

@@ -18,7 +18,7 @@ class Diverged(Exception):
 
 
 class History:
-    """One row an epoch: stage, epoch, seconds, steps, the mean of every loss term, noted figures."""
+    """One row per epoch: stage, epoch, seconds, steps, the mean of every loss term, noted figures."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -40,14 +40,21 @@ class History:
         if self._steps % CHECK_EVERY == 0:
             self._check()
 
-    def note(self, values: Mapping[str, float]) -> None:
-        self._row.update(values)
+    def note(self, stage: str, values: Mapping[str, float]) -> None:
+        """Add figures to the row of the running epoch; where none runs they make one of their own, of no steps."""
+        if self._row:
+            self._row.update(values)
+        else:
+            self.open(stage, 0)
+            self._row.update(values)
+            self.close()
 
     def close(self) -> None:
         self._check()
         means = {name: float(torch.stack(values).mean()) for name, values in self._terms.items()}
         seconds = round(time.perf_counter() - self._started, 3)
         self.rows.append({**self._row, "seconds": seconds, "steps": self._steps, **means})
+        self._row = {}
 
     def _check(self) -> None:
         for name, values in self._terms.items():

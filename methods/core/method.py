@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
 from typing_extensions import Self
 
 from datasets.errors import UserError
@@ -22,6 +24,12 @@ from methods.core.state import Tree, load_tree, save_tree
 
 Kind = Literal["attribution", "osr", "discovery"]
 Floats = NDArray[np.float64]
+
+MODEL, FACTS = "model.safetensors", "method.json"  # files of a fitted method
+
+
+class NotFitted(Exception):
+    """A method is asked to judge images before it has what it judges them with."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Discovery:
     Attributes:
         groups: (N,) int64; 0..K-1 are known classes, K and above discovered groups; never -1.
         discovered: (N,) bool; whether the image was placed before left-overs went to the nearest group.
-        log: one row an iteration, for the report.
+        log: one row per iteration, for the report.
     """
 
     groups: NDArray[np.int64]
@@ -70,6 +78,15 @@ class Task:
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+
+class Stored(BaseModel):
+    """What lies beside the weights of a fitted method."""
+
+    method: str
+    version: int
+    config: dict[str, Any]
+    task: Task
 
 
 class Plugin(ABC):
@@ -118,7 +135,8 @@ class Method(Plugin):
     """A method that scores single images.
 
     A subclass gives `fit`, `predict`, `state` and `restore`. `fit` sees the training and the
-    validation set and nothing else.
+    validation set and nothing else. Whoever watches a training asks for predictions on the way, so that
+    `predict` says by `require` what it cannot do without.
     """
 
     task: Task
@@ -129,7 +147,11 @@ class Method(Plugin):
 
     @abstractmethod
     def predict(self, images: ImageSet) -> Prediction:
-        """Judge images one by one: no image's result depends on which others are asked for."""
+        """Judge images one by one: no image's result depends on which others are asked for.
+
+        Raises:
+            NotFitted: what it judges with is not there yet.
+        """
 
     @abstractmethod
     def state(self) -> Tree:
@@ -138,6 +160,16 @@ class Method(Plugin):
     @abstractmethod
     def restore(self, state: Tree) -> None:
         """Take back what `state` gave; `self.task` is set."""
+
+    def require(self, *parts: str) -> None:
+        """Name the attributes that `predict` cannot do without, and that fitting gives.
+
+        Raises:
+            NotFitted: one of them is not there yet.
+        """
+        for part in parts:
+            if not hasattr(self, part):
+                raise NotFitted(f"{type(self).__name__} has no {part} yet; fit it first")
 
     def views(self, images: ImageSet) -> Mapping[str, Iterator[torch.Tensor]]:
         """Named transformed versions of images for pictures; batches (B, 3, H, W) in [-1, 1]."""
@@ -150,26 +182,38 @@ class Method(Plugin):
     def save(self, folder: Path) -> None:
         """Write the fitted state: safetensors and JSON, never pickle."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_tree(folder / "model.safetensors", self.state())
+        save_tree(folder / MODEL, self.state())
         config = self.config.model_dump(mode="json")
         facts = {"method": self.name, "version": self.version, "config": config, "task": asdict(self.task)}
-        (folder / "method.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        (folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, run: Run) -> Self:
         """Rebuild what `save` wrote.
 
         Raises:
-            UserError: the folder holds another method or another version of it.
+            UserError: files are missing or damaged, or of another method or another version of it.
         """
-        facts = json.loads((folder / "method.json").read_text(encoding="utf-8"))
-        if (facts["method"], facts["version"]) != (cls.name, cls.version):
-            held = f"{facts['method']} version {facts['version']}"
-            raise UserError(f"{folder} holds {held}, not {cls.name} version {cls.version}; fit it again")
-        method = cls(cls.Config(**facts["config"]), run)
-        method.task = Task(tuple(facts["task"]["classes"]), facts["task"]["image_size"])
-        method.restore(load_tree(folder / "model.safetensors"))
+        try:
+            stored = Stored.model_validate_json((folder / FACTS).read_text(encoding="utf-8"))
+            if (stored.method, stored.version) != (cls.name, cls.version):
+                held = f"{stored.method} version {stored.version}"
+                raise UserError(f"{folder} holds {held}, not {cls.name} version {cls.version}; make it again")
+            config, state = cls.Config(**stored.config), load_tree(folder / MODEL)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(f"the model in {folder} cannot be loaded ({_reason(error)}); make it again") from None
+        method = cls(config, run)
+        method.task = stored.task
+        method.restore(state)
         return method
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what is wrong."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 class DiscoveryMethod(Plugin):

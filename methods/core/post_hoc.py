@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import cast
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,15 @@ class PostHocMethod(Method):
         self.fit_outputs(logits, features, train.labels)
 
     def predict(self, images: ImageSet) -> Prediction:
+        self.require("task")
         logits, features = self.base.infer(images)
         scores, confidence, variants = self.score(logits, features)
         return Prediction(scores, confidence, features, variants)
 
-    @property
+    @cached_property
     def base(self) -> NetworkMethod:
         """The fitted network that this method builds on, fetched once."""
-        if not hasattr(self, "_base"):
-            self._base = cast(NetworkMethod, self.run.fitted(self.needs(self.config)[0]))
-        return self._base
+        return self.run.fitted(self.needs(self.config)[0], NetworkMethod)  # type: ignore[type-abstract]
 
     def trainable(self) -> int:
         return self.base.trainable()

@@ -21,6 +21,7 @@ from datasets.core.text import did_you_mean
 from datasets.errors import UserError
 from methods.core.key import parse_key, row_key
 from methods.core.method import Plugin
+from methods.core.settings import PRESET_NAMES
 
 ENTRY_POINTS = "osma_bench.methods"
 FOLDERS_VARIABLE = "OSMA_BENCH_PLUGINS"  # further folders of plugin files, separated like PATH
@@ -30,13 +31,25 @@ P = TypeVar("P", bound=type[Plugin])
 
 
 def register(name: str) -> Callable[[P], P]:
-    """Class decorator that makes a plugin known under a name."""
+    """Class decorator that makes a plugin known under a name.
+
+    Raises:
+        ValueError: the plugin changes settings for a preset that does not exist.
+    """
 
     def name_it(plugin: P) -> P:
+        for preset in plugin.PRESETS:
+            if preset not in PRESET_NAMES:
+                raise ValueError(f"PRESETS of {plugin.__name__}: {unknown_preset(preset)}")
         plugin.name = name
         return plugin
 
     return name_it
+
+
+def unknown_preset(name: str) -> str:
+    """What is wrong with the name of a preset, and which ones there are."""
+    return f"unknown preset '{name}'{did_you_mean(name, PRESET_NAMES)}; use one of {', '.join(PRESET_NAMES)}"
 
 
 @dataclass(frozen=True)
@@ -61,15 +74,19 @@ class Choice:
         return row_key(self.plugin.name, self.variant)
 
     def config(self, preset: str, overrides: Mapping[str, Any] | None = None) -> Any:
-        """The settings: defaults, then preset, then variant, then overrides.
+        """The settings: defaults, then preset, then variant, then overrides; each may use former names.
 
         Raises:
-            UserError: a setting does not exist or has an impossible value.
+            UserError: there is no such preset, or a setting does not exist or has an impossible value.
         """
-        changes = dict(self.plugin.PRESETS.get(preset, {}))
-        if self.variant is not None:
-            changes |= self.plugin.VARIANTS.get(self.variant, {})
-        changes |= overrides or {}
+        if preset not in PRESET_NAMES:
+            raise UserError(unknown_preset(preset))
+        variant = {} if self.variant is None else self.plugin.VARIANTS.get(self.variant, {})
+        changes: dict[str, Any] = {}
+        for layer in (self.plugin.PRESETS.get(preset, {}), variant, overrides or {}):
+            changes |= self.plugin.Config.under_present_names(layer)
+        for name in self.plugin.Config.gone().intersection(changes):
+            raise UserError(f"setting {self.plugin.name}.{name} never acted and is gone; leave it out")
         return validated(self.plugin.Config, changes, self.plugin.name)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from datasets.errors import UserError
 from methods.core.method import Task
+from methods.core.training import first_difference
 
 STATE = "state_dict"  # under which most authors keep the weights, beside epoch, name and optimiser
 PARALLEL = "module."  # what nn.DataParallel puts before every name
@@ -93,27 +94,16 @@ def load_released(network: nn.Module, path: Path) -> None:
         UserError: as `read_weights`, or the first difference between the file and the network.
     """
     weights = read_weights(path)
-    difference = _first_difference(weights, network.state_dict())
+    difference = first_difference(weights, network.state_dict()) or _not_finite(weights)
     if difference is not None:
         remedy = "released weights fit one width, image size and number of classes (try --preset paper)"
         raise UserError(f"{path} is of another network: {difference}; {remedy}")
     network.load_state_dict(weights)
 
 
-def _first_difference(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
-    for name, value in expected.items():
-        if name not in weights:
-            return f"it has no '{name}'"
-        if weights[name].shape != value.shape:
-            return f"its '{name}' is {_size(weights[name])}, here it is {_size(value)}"
-        if not bool(torch.isfinite(weights[name]).all()):
-            return f"its '{name}' is not finite"
-    strange = [name for name in weights if name not in expected]
-    return f"it has '{strange[0]}', which is unknown here" if strange else None
-
-
-def _size(value: Tensor) -> str:
-    return " x ".join(map(str, value.shape)) or "a single number"
+def _not_finite(weights: Mapping[str, Tensor]) -> str | None:
+    broken = [name for name, value in weights.items() if not bool(torch.isfinite(value).all())]
+    return f"its '{broken[0]}' is not finite" if broken else None
 
 
 def _are_weights(content: Mapping[Any, Any]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +22,7 @@ from methods.core.history import History
 from methods.core.settings import RunSettings
 from methods.core.state import load_tree, save_tree
 
-if TYPE_CHECKING:
-    from methods.core.method import Method
+M = TypeVar("M")
 
 
 class Tracked(Protocol):
@@ -42,10 +41,6 @@ class Progress:
     epochs: int
     step: int
     steps: int
-
-
-class Stop(Exception):
-    """Raised by a report callback to end a run between two epochs; what was saved is kept."""
 
 
 class Run:
@@ -69,7 +64,7 @@ class Run:
         device: torch.device,
         settings: RunSettings | None = None,
         folder: Path | None = None,
-        resolve: Callable[[str], Method] | None = None,
+        resolve: Callable[[str], object] | None = None,
         report: Callable[[Progress], None] | None = None,
         on_epoch: Callable[[str, int], None] | None = None,
     ) -> None:
@@ -111,6 +106,7 @@ class Run:
         *,
         size: int = 8,
         steps: int | None = None,
+        passes: int = 1,
         views: int = 1,
         drop_last: bool = False,
         transform: Transform = normalise,
@@ -118,8 +114,8 @@ class Run:
     ) -> Batches:
         """Training batches of a set; see `Batches` for the samplers. `steps` defaults to one pass."""
         return Batches(
-            images, self.pixels(images), self.device, seed_of(self.seed, name), sampler=sampler, size=size,
-            steps=steps, max_steps=self.settings.max_steps, views=views, drop_last=drop_last, transform=transform,
+            images, self.pixels(images), self.device, seed_of(self.seed, name), sampler=sampler, size=size, steps=steps,
+            passes=passes, max_steps=self.settings.max_steps, views=views, drop_last=drop_last, transform=transform,
         )  # fmt: skip
 
     def sweep(self, images: ImageSet, size: int | None = None) -> Iterator[Tensor]:
@@ -153,7 +149,7 @@ class Run:
 
         Args:
             count: epochs of this stage.
-            steps: batches an epoch, for the progress report.
+            steps: batches per epoch, for the progress report.
         """
         if self.settings.max_steps is not None:
             count = min(count, 1)
@@ -180,16 +176,31 @@ class Run:
             self._tell(self._position)
 
     def record(self, **values: float) -> None:
-        """Note figures of the current epoch, such as the accuracy on the validation set."""
-        self.history.note(values)
+        """Note figures of the current epoch, such as the accuracy on the validation set.
+
+        Between epochs, and in a method that has none, they make a row of their own.
+        """
+        self.history.note(self._stage, values)
 
     # -- other methods -------------------------------------------------------------------------------
 
-    def fitted(self, name: str) -> Method:
-        """A fresh copy of the fitted state of a required method of the same split and seed."""
+    def fitted(self, name: str, kind: type[M]) -> M:
+        """A fresh copy of the fitted state of a required method of the same split and seed.
+
+        Args:
+            name: such as "base" or "base@ce".
+            kind: what the caller needs it to be.
+
+        Raises:
+            LookupError: this run has no other methods.
+            TypeError: the required method is something else.
+        """
         if self._resolve is None:
             raise LookupError(f"this run cannot supply the required method '{name}'")
-        return self._resolve(name)
+        method = self._resolve(name)
+        if not isinstance(method, kind):
+            raise TypeError(f"the required method '{name}' is a {type(method).__name__}, not a {kind.__name__}")
+        return method
 
     # -- keeping -------------------------------------------------------------------------------------
 

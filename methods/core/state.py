@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from datasets.core.partial import whole_file
 
 Tree = Any  # dict | list | tuple | Tensor | ndarray | int | float | str | bool | None, nested
 
@@ -27,19 +28,23 @@ def save_tree(path: Path, tree: Tree) -> None:
     """
     tensors: dict[str, Tensor] = {}
     outline = json.dumps(_outline(tree, tensors))
-    beside = path.with_name(f".{path.name}.partial")
-    save_file(tensors, beside, metadata={_OUTLINE: outline})
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with whole_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata={_OUTLINE: outline})
 
 
 def load_tree(path: Path) -> Tree:
-    """Read what `save_tree` wrote; tensors lie in main memory."""
+    """Read what `save_tree` wrote; tensors lie in main memory.
+
+    Raises:
+        OSError, SafetensorError: the file is missing or damaged.
+        ValueError: it holds tensors, but no nested state.
+    """
     with safe_open(path, framework="pt") as file:
-        outline = json.loads(file.metadata()[_OUTLINE])
+        outline = (file.metadata() or {}).get(_OUTLINE)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    return _inflate(outline, tensors)
+    if outline is None:
+        raise ValueError(f"{path.name} has no outline of a stored state")
+    return _inflate(json.loads(outline), tensors)
 
 
 def _outline(tree: Tree, tensors: dict[str, Tensor]) -> Any:

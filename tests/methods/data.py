@@ -32,7 +32,7 @@ from tests.methods.states import duplicate
 
 CPU = torch.device("cpu")
 
-# Cycles a pixel along (y, x); the first classes differ most. All are even multiples of 1 / (2 x side).
+# Cycles per pixel along (y, x); the first classes differ most. All are even multiples of 1 / (2 x side).
 FREQUENCIES = (
     (0.25, 0.0), (0.0, 0.25), (0.25, 0.25), (0.125, 0.0), (0.0, 0.125), (0.125, 0.125), (0.375, 0.0), (0.0, 0.375),
     (0.375, 0.375), (0.125, 0.25), (0.25, 0.125), (0.125, 0.375), (0.375, 0.125), (0.25, 0.375), (0.375, 0.25),
@@ -131,6 +131,10 @@ def fixed_pattern(class_: int, size: int) -> NDArray[np.float64]:
 # -- fits ------------------------------------------------------------------------------------------
 
 Fitted = dict[str, Method]
+
+
+class Stop(Exception):
+    """Raised by a report to end a run between two epochs; what was saved is kept."""
 
 
 @cache

@@ -10,7 +10,7 @@ from methods.core.batches import Batch
 from methods.core.gan_method import GanMethod
 from tests.methods.data import make_run, textures
 
-TINY: dict[str, Any] = {"width": 2, "generator_width": 1, "discriminator_width": 1, "noise_size": 8, "rounds": 1}
+TINY: dict[str, Any] = {"width": 2, "generator_width": 1, "discriminator_width": 1, "noise_size": 8, "epochs": 1}
 
 M = TypeVar("M", bound=GanMethod)
 

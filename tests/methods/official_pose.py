@@ -20,10 +20,10 @@ from tests.methods.data import make_run
 from tests.methods.states import duplicate
 
 CLASSES = 3
-# What the restatement does, as settings: the first round in training mode, the others frozen.
+# What the restatement does, as settings: the first epoch in training mode, the others frozen.
 OFFICIAL: dict[str, Any] = {
-    "width": 2, "rounds": 3, "steps_per_round": 3, "items_per_batch": 2, "freeze_after_steps": 3, "decay_steps": 2,
-    "first_round_forwards": "official", "recalibrate_before_freeze": False, "snapshots": (1, 3),
+    "width": 2, "epochs": 3, "steps_per_epoch": 3, "batch_size": 2, "freeze_after_steps": 3, "decay_steps": 2,
+    "first_epoch_forwards": "official", "recalibrate_before_freeze": False, "snapshots": (1, 3),
     "close_weight": 0.5, "push_weight": 0.3,
 }  # fmt: skip
 
@@ -78,7 +78,7 @@ class Official:
             seed_everything(seed_of(0, "fit", epoch))
             self.net.train(epoch == 0)
             self.epoch(epoch)
-            self.snapshots[f"round{epoch + 1}"] = duplicate(self.net.state_dict())
+            self.snapshots[f"epoch{epoch + 1}"] = duplicate(self.net.state_dict())
         return self
 
     def epoch(self, epoch: int) -> None:

@@ -234,7 +234,7 @@ def test_without_weight_on_fakes_and_without_the_plain_pass_training_is_plain_ar
     images = textures(3, 6, 32)
     states = []
     for settings in ({"fake_weight": 0.0, "plain_pass": False}, {"confusing_samples": False}):
-        method = ArplCs(ArplCs.Config(**{**TINY, **settings, "rounds": 2, "keep": "last"}), make_run())
+        method = ArplCs(ArplCs.Config(**{**TINY, **settings, "epochs": 2, "keep": "last"}), make_run())
         method.fit(images, images)
         states.append({k: v for k, v in tensors(method.net).items() if "branches.1" not in k})
     assert equal(*states)
@@ -250,11 +250,11 @@ def test_without_weight_on_fakes_and_without_the_plain_pass_training_is_plain_ar
         ({"confusing_samples": False}, "pppp"),
     ],
 )
-def test_a_round_is_a_confusing_pass_then_a_plain_one(
+def test_an_epoch_is_a_confusing_pass_then_a_plain_one(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], expected: str
 ) -> None:
     images, kinds = textures(2, 4, 32), list[str]()
-    method = ArplCs(ArplCs.Config(**{**TINY, **settings, "items_per_batch": 1}), make_run())
+    method = ArplCs(ArplCs.Config(**{**TINY, **settings, "batch_size": 1}), make_run())
     plain, confusing = method.plain_step, method.confusing_step
     monkeypatch.setattr(method, "plain_step", lambda batch: (kinds.append("p"), plain(batch))[1])
     monkeypatch.setattr(method, "confusing_step", lambda batch: (kinds.append("c"), confusing(batch))[1])

@@ -16,7 +16,7 @@ from methods.core.device import seed_everything
 from methods.core.networks.simple_cnn import SimpleCnn
 from tests.methods.data import accuracy, fit, make_run, textures, unfitted
 
-SMALL: dict[str, Any] = {"width": 2, "rounds": 2, "steps_per_round": 3, "items_per_batch": 2}
+SMALL: dict[str, Any] = {"width": 2, "epochs": 2, "steps_per_epoch": 3, "batch_size": 2}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def small(images: Any, **overrides: Any) -> Any:
 
 def test_the_defaults_are_the_values_of_the_official_configuration() -> None:
     config = BaseConfig()
-    assert (config.learning_rate, config.items_per_batch, config.rounds, config.steps_per_round) == (1e-4, 8, 20, None)
+    assert (config.learning_rate, config.batch_size, config.epochs, config.steps_per_epoch) == (1e-4, 8, 20, None)
     assert (config.decay_factor, config.decay_steps) == (0.9, 500)
     assert (config.width, config.input_data, config.classification, config.temperature) == (
         64,
@@ -51,7 +51,7 @@ def test_the_published_settings_build_the_published_network() -> None:
 
 
 def test_one_pass_of_the_official_loader_is_a_round(images: Any) -> None:
-    method = small(images, steps_per_round=None, items_per_batch=4, rounds=1)
+    method = small(images, steps_per_epoch=None, batch_size=4, epochs=1)
     assert method.run.history.rows[0]["steps"] == math.ceil(6 / 4)
 
 
@@ -76,15 +76,15 @@ def descent(net: torch.nn.Module) -> torch.optim.Optimizer:
 
 
 def trained_by_hand(train: Any, loss_of: Any) -> tuple[SimpleCnn, list[float]]:
-    """Forward, loss, step; the learning rate falls by a tenth every four steps, across rounds."""
+    """Forward, loss, step; the learning rate falls by a tenth every four steps, across epochs."""
     run = make_run()
     with run.seeded("weights"):
         net = SimpleCnn(3, 32, 2)
     optimiser, batches, losses = descent(net), run.batches(train, size=2, steps=3), []
-    for round_ in range(2):
-        seed_everything(seed_of(0, "fit", round_))
+    for epoch in range(2):
+        seed_everything(seed_of(0, "fit", epoch))
         net.train()
-        for step, batch in enumerate(batches.epoch(round_), start=3 * round_):
+        for step, batch in enumerate(batches.epoch(epoch), start=3 * epoch):
             optimiser.param_groups[0]["lr"] = 0.05 * 0.9 ** (step // 4)
             loss = loss_of(net(batch.images)[0], batch.labels)
             optimiser.zero_grad()
@@ -107,7 +107,7 @@ def test_training_is_the_published_loop_restated(
         torch.testing.assert_close(method.net.state_dict()[name], expected, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_the_learning_rate_falls_across_rounds(images: Any) -> None:
+def test_the_learning_rate_falls_across_epochs(images: Any) -> None:
     method = small(images, decay_steps=4, learning_rate=1e-2)
     assert method.optim.param_groups[0]["lr"] == pytest.approx(0.9e-2)
 

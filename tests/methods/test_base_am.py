@@ -13,7 +13,7 @@ from methods.pose import PoseConfig
 from tests.methods.data import fit, registry, textures
 from tests.methods.states import differences
 
-SMALL: dict[str, Any] = {"width": 2, "rounds": 3, "steps_per_round": 2, "items_per_batch": 2, "freeze_after_steps": 2}
+SMALL: dict[str, Any] = {"width": 2, "epochs": 3, "steps_per_epoch": 2, "batch_size": 2, "freeze_after_steps": 2}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_only_the_weights_of_the_diversity_loss_differ_from_pose() -> None:
 
 @pytest.mark.parametrize("forwards", ["official", "needed"])
 def test_it_is_pose_with_zero_weights(images: Any, forwards: str) -> None:
-    settings = SMALL | {"first_round_forwards": forwards}
+    settings = SMALL | {"first_epoch_forwards": forwards}
     ours = fit("base_am", *images, overrides=settings)
     theirs = fit("pose", *images, overrides=settings | {"close_weight": 0.0, "push_weight": 0.0})
     assert differences(ours.state(), theirs.state()) == []
@@ -43,14 +43,14 @@ def test_the_diversity_loss_would_make_a_difference(images: Any) -> None:
 
 
 def test_augmentation_models_learn_to_reconstruct_and_nothing_else(images: Any) -> None:
-    rows = fit("base_am", *images, overrides=SMALL | {"steps_per_round": 20, "rounds": 2}).run.history.rows
+    rows = fit("base_am", *images, overrides=SMALL | {"steps_per_epoch": 20, "epochs": 2}).run.history.rows
     assert [{"close", "push"} & set(row) for row in rows] == [set(), set()]
     assert {"reconstruction", "cls", "metric_new", "metric_old"} <= set(rows[1])
 
 
 def test_a_frozen_step_costs_three_forwards_once_an_old_model_exists(images: Any) -> None:
     calls: list[int] = []
-    counted = fit("base_am", *images, overrides=SMALL | {"rounds": 1})
+    counted = fit("base_am", *images, overrides=SMALL | {"epochs": 1})
     counted.net.register_forward_hook(lambda *call: calls.append(1))
     counted.new = AugmentationModel()
     counted.new_optim = torch.optim.Adam(counted.new.parameters())

@@ -17,9 +17,10 @@ import torch
 from datasets.types import ImageSet
 from methods.core.device import seed_everything
 from methods.core.method import DiscoveryMethod, Prediction
-from methods.core.run import Progress, Stop
+from methods.core.run import Progress
 from tests.methods.data import (
     Fitted,
+    Stop,
     accuracy,
     copied,
     fit,

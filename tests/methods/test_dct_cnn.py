@@ -237,13 +237,13 @@ def fitted(train: ImageSet, val: ImageSet, **overrides: Any) -> DctCnn:
 
 def test_upsampled_noise_is_told_from_noise_after_two_epochs() -> None:
     method = fitted(
-        noise_or_upsampled(200, 0), noise_or_upsampled(20, 1), learning_rate=1e-3, batch_size=32, rounds=2
+        noise_or_upsampled(200, 0), noise_or_upsampled(20, 1), learning_rate=1e-3, batch_size=32, epochs=2
     )  # fmt: skip
     assert accuracy(method, noise_or_upsampled(50, 2)) == 1.0
 
 
 def test_the_optimiser_is_that_of_keras_at_a_constant_rate() -> None:
-    method = fitted(textures(2, 4, 32), textures(2, 4, 32, 1), rounds=2, learning_rate=1e-3)
+    method = fitted(textures(2, 4, 32), textures(2, 4, 32, 1), epochs=2, learning_rate=1e-3)
     group = method.optim.param_groups[0]
     assert (group["lr"], group["eps"], group["betas"], group["weight_decay"]) == (1e-3, 1e-7, (0.9, 0.999), 0)
     assert method.sched is None
@@ -253,7 +253,7 @@ def test_training_stops_when_the_validation_loss_stops_falling_and_its_best_weig
     train, val = textures(4, 12, 32), textures(4, 6, 32, 1)
     shuffled = np.random.default_rng(0).permutation(len(train))
     unlearnable = image_set(train.batch(slice(None)), train.labels[shuffled], 4)  # learnt by heart, at best
-    method = fitted(unlearnable, val, rounds=40, patience=3)
+    method = fitted(unlearnable, val, epochs=40, patience=3)
     losses = [float(row["val_loss"]) for row in method.run.history.rows]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 3 < 40
@@ -272,25 +272,25 @@ def test_a_network_that_images_do_not_reach_is_drawn_anew(monkeypatch: pytest.Mo
             torch.nn.init.constant_(network.convolutions[0].bias, -1e3)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SmallCnn, "draw", draw_dead_first)
-    method = fitted(train, val, rounds=8)
+    method = fitted(train, val, epochs=8)
     assert [row["redraws"] for row in method.run.history.rows][:4] == [0, 1, 2, 2]
     assert accuracy(method, val) == 1.0
     steps = method.optim.state[method.net.cnn.dense.bias]["step"]
     assert steps == 6 * (len(method.run.history.rows) - 2)  # Adam's moments start anew as well
     drawn.clear()
-    stuck = fitted(train, val, rounds=4, redraws=0)
+    stuck = fitted(train, val, epochs=4, redraws=0)
     assert [row["ce"] for row in stuck.run.history.rows] == pytest.approx([math.log(2)] * 4, abs=0.01)
 
 
 def test_a_network_that_learns_slowly_is_left_alone() -> None:
-    method = fitted(textures(3, 8, 32), textures(3, 4, 32, 1), learning_rate=1e-5, rounds=3)
+    method = fitted(textures(3, 8, 32), textures(3, 4, 32, 1), learning_rate=1e-5, epochs=3)
     rows = method.run.history.rows
     assert rows[-1]["ce"] == pytest.approx(math.log(3), abs=0.1)  # so the loss alone would be no sign
     assert [row["redraws"] for row in rows] == [0, 0, 0]
 
 
 def test_images_that_are_judged_do_not_alter_the_statistics() -> None:
-    method = fitted(textures(2, 8, 32), textures(2, 4, 32, 1), rounds=1)
+    method = fitted(textures(2, 8, 32), textures(2, 4, 32, 1), epochs=1)
     before, judged = method.net.log_dct.mean.clone(), textures(2, 8, 32, 2)
     first, second = method.predict(judged), method.predict(judged)
     np.testing.assert_array_equal(first.scores, second.scores)

@@ -253,11 +253,11 @@ def test_the_copycat_learns_at_f_s_rate() -> None:
 
 
 @pytest.mark.parametrize(("alternate", "expected"), [(False, "gggg cccc"), (True, "gcgc")])
-def test_a_round_is_a_gan_pass_then_a_copycat_pass_or_both_in_turn(
+def test_an_epoch_is_a_gan_pass_then_a_copycat_pass_or_both_in_turn(
     monkeypatch: pytest.MonkeyPatch, alternate: bool, expected: str
 ) -> None:
     images, kinds = textures(2, 4, 32), list[str]()
-    method = Dias(Dias.Config(**{**TINY, "alternate": alternate, "items_per_batch": 1}), make_run())
+    method = Dias(Dias.Config(**{**TINY, "alternate": alternate, "batch_size": 1}), make_run())
     gan, copycat = method.gan_step, method.learn_from_copycat
     monkeypatch.setattr(method, "gan_step", lambda batch: (kinds.append("g"), gan(batch))[1])
     monkeypatch.setattr(method, "learn_from_copycat", lambda batch: (kinds.append("c"), copycat(batch))[1])
@@ -267,7 +267,7 @@ def test_a_round_is_a_gan_pass_then_a_copycat_pass_or_both_in_turn(
 
 def test_without_weight_on_fakes_f_is_trained_by_plain_cross_entropy_twice_a_batch() -> None:
     images = textures(3, 4, 32)
-    settings = {"fake_weight": 0.0, "copycat_weight": 0.0, "keep": "last", "rounds": 2, "items_per_batch": 2}
+    settings = {"fake_weight": 0.0, "copycat_weight": 0.0, "keep": "last", "epochs": 2, "batch_size": 2}
     settings |= {"decay_factor": 0.5, "decay_steps": 2, "learning_rate": 1e-3}
     method = Dias(Dias.Config(**{**TINY, **settings}), make_run())
     prepare = method.prepare_fit
@@ -283,9 +283,9 @@ def test_without_weight_on_fakes_f_is_trained_by_plain_cross_entropy_twice_a_bat
     net = method.start.train()
     optimiser = torch.optim.Adam(net.parameters())
     batches = make_run().batches(images, size=2, steps=4)  # two passes of two batches
-    for round_ in range(2):
-        for position, batch in enumerate(batches.epoch(round_)):
-            counted = 2 * round_ + min(position, 2)
+    for epoch in range(2):
+        for position, batch in enumerate(batches.epoch(epoch)):
+            counted = 2 * epoch + min(position, 2)
             optimiser.param_groups[0]["lr"] = 1e-3 * 0.5 ** (counted // 2)
             optimiser.zero_grad()
             F.cross_entropy(net(batch.images)[0], batch.labels).backward()

@@ -34,8 +34,8 @@ from tests.methods.states import differences
 CLASSES = 3
 TINY: dict[str, Any] = {
     "width": 2, "projection": 4, "magnification": 2, "patch": 32, "patches": 3, "plain_ce": False,
-    "items_per_batch": 2, "rounds": 1, "steps_per_round": 2, "transformations_every": 4, "pretrain_rounds": 2,
-    "pretrain_steps_per_round": 2, "pretrain_batch": 6, "keep": "last",
+    "batch_size": 2, "epochs": 1, "steps_per_epoch": 2, "transformations_every": 4, "pretrain_epochs": 2,
+    "pretrain_steps_per_epoch": 2, "pretrain_batch_size": 6, "keep": "last",
 }  # fmt: skip
 # Two patches each of two images on the unit circle.
 POINTS = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]], dtype=torch.float64)
@@ -58,7 +58,7 @@ def begun(train: ImageSet, **overrides: Any) -> tuple[Any, Batch]:
 def pretraining(train: ImageSet) -> tuple[Pretraining, Batch]:
     """Stage 1 at its start, and its first batch."""
     run = make_run()
-    method = Pretraining(unfitted("dna_det", run, overrides=TINY).config.pretraining(), run)
+    method = Pretraining(unfitted("dna_det", run, overrides=TINY).config, run)
     method.prepare_fit(train)
     method.draw = run.generator("test")
     return method, next(iter(method.batches(train).epoch(0)))
@@ -282,7 +282,7 @@ def test_a_patch_that_does_not_fit_is_refused_in_one_line(images: Any) -> None:
 def test_every_batch_holds_as_many_images_of_each_class() -> None:
     sizes = [7, 3, 5]
     pixels = np.zeros((sum(sizes), 32, 32, 3), dtype=np.uint8)
-    method, _ = begun(image_set(pixels, np.repeat(np.arange(3), sizes), 3), steps_per_round=None)
+    method, _ = begun(image_set(pixels, np.repeat(np.arange(3), sizes), 3), steps_per_epoch=None)
     batches = list(method.batches(image_set(pixels, np.repeat(np.arange(3), sizes), 3)).epoch(0))
     assert len(batches) == 3  # seven items make three pairs; the seventh is left out
     assert all(batch.labels.bincount().tolist() == [2, 2, 2] for batch in batches)
@@ -315,7 +315,8 @@ def test_stage_one_labels_images_with_the_transformation_they_went_through(image
     assert len(batch.images) == 6
     assert batch.images.dtype == torch.uint8
     changed, labels = method.examples(batch)
-    still = labels < method.transformations.labels_of("noise").start
+    noise = method.transformations.families["noise"]  # the last family, and the only one that draws
+    still = labels < len(method.transformations) - len(noise)
     again = method.transformations(batch.images, labels, generator(1))
     assert torch.equal(changed[still], again[still])
     assert len(labels.unique()) > 1
@@ -323,21 +324,22 @@ def test_stage_one_labels_images_with_the_transformation_they_went_through(image
 
 def test_stage_one_tells_transformations_apart_by_cross_entropy_of_logits(images: Any) -> None:
     method, _ = pretraining(images[0])
-    assert method.config.plain_ce
+    assert method.plain_ce
+    assert not method.config.plain_ce  # what the settings say holds for stage two
     assert method.net.classification_head[1].weight.shape == (44, 16)
     assert method.accuracy(images[1]) == method.accuracy(images[1])
 
 
 def test_stage_two_starts_from_the_convolutions_of_stage_one_with_fresh_heads(images: Any) -> None:
     run = make_run()
-    first = Pretraining(unfitted("dna_det", run, overrides=TINY).config.pretraining(), run)
+    first = Pretraining(unfitted("dna_det", run, overrides=TINY).config, run)
     with run.stage("pretrain"):
         first.fit(*images)
     frozen = {"learning_rate": 1e-30}  # stage 2 moves nothing but batch statistics
     second = fit("dna_det", *images, overrides=TINY | frozen)
     learnt, kept = dict(first.net.main.named_parameters()), dict(second.net.main.named_parameters())
     assert differences(learnt, kept) == []
-    untrained = fit("dna_det", *images, overrides=TINY | frozen | {"pretrain_rounds": 0})
+    untrained = fit("dna_det", *images, overrides=TINY | frozen | {"pretrain_epochs": 0})
     assert differences(learnt, dict(untrained.net.main.named_parameters())) != []
     head = second.net.classification_head[1].weight
     assert head.shape == (CLASSES, 16)
@@ -375,8 +377,8 @@ def upsampled(count: int, seed: int) -> ImageSet:
 @pytest.mark.parametrize("plain", [False, True])
 def test_two_ways_of_enlarging_are_told_apart_within_fifty_steps(plain: bool) -> None:
     settings = {
-        "width": 16, "projection": 64, "patches": 4, "items_per_batch": 4, "steps_per_round": 10, "rounds": 5,
-        "learning_rate": 1e-3, "decay_steps": 500, "pretrain_rounds": 0, "plain_ce": plain,
+        "width": 16, "projection": 64, "patches": 4, "batch_size": 4, "steps_per_epoch": 10, "epochs": 5,
+        "learning_rate": 1e-3, "decay_steps": 500, "pretrain_epochs": 0, "plain_ce": plain,
     }  # fmt: skip
     method = fit("dna_det", upsampled(100, 0), upsampled(20, 1), overrides=TINY | settings)
     assert accuracy(method, upsampled(60, 2)) > 0.95

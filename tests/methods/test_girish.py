@@ -16,9 +16,10 @@ from sklearn.metrics import normalized_mutual_info_score
 from datasets.types import ImageSet
 from methods.core.device import seed_everything
 from methods.core.method import Discovery
-from methods.core.run import Progress, Run, Stop
+from methods.core.run import Progress, Run
 from methods.girish import Girish, GirishConfig, some
-from tests.methods.data import fit, image_set, make_run, resolver, textures, unfitted
+from methods.girish_step1 import GirishStep1
+from tests.methods.data import Stop, fit, image_set, make_run, resolver, textures, unfitted
 
 KNOWN, FEATURES = 3, 32
 E2E = {"iterations": 1, "hashes": 512, "least_positive": 20, "svm_gamma": 1 / 32}
@@ -49,7 +50,7 @@ class Gaussians:
         return (self.means[labels] + rng.standard_normal((len(labels), FEATURES))).astype(np.float32)
 
 
-class NoNetwork:
+class NoNetwork(GirishStep1):
     """Stands for the first network: given features; the best output is the nearest mean."""
 
     def __init__(self, data: Gaussians) -> None:

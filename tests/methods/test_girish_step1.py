@@ -91,6 +91,18 @@ def test_the_variant_dct_starts_from_the_feature_of_the_shared_network() -> None
     torch.testing.assert_close(network(images)[2], shared(images)[1])
 
 
+def test_a_renewed_head_is_drawn_afresh_on_the_same_feature() -> None:
+    network, images = net(), torch.rand(2, 3, 16, 16)
+    before = network(images)
+    torch.manual_seed(5)
+    network.renew_head(9)
+    torch.manual_seed(5)
+    assert torch.equal(network.classifier.weight, nn.Linear(4, 9).weight)
+    after = network(images)
+    assert torch.equal(after[1], before[1])
+    assert (before[0].shape, after[0].shape) == ((2, 5), (2, 9))
+
+
 def test_the_pooled_maps_can_be_the_feature() -> None:
     method = GirishStep1(GirishStep1Config(feature="backbone"), make_run())
     method.net = net()

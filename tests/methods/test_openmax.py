@@ -19,7 +19,6 @@ from methods.openmax import (
     distances,
     fit_classes,
     fit_gumbel_min,
-    largest,
     outlier_probabilities,
     revise,
 )
@@ -38,7 +37,8 @@ def probabilities(logits: Floats, outlying: Floats, alpha: int, positive_only: b
 def gumbel(d: Any, tail: Floats) -> Floats:
     """Outlier probability of distances to one class whose tail is given."""
     location, scale = fit_gumbel_min(tail)
-    models = ClassModels(np.zeros((1, 1)), np.array([location]), np.array([scale]), np.array([True]))
+    fitted, tails = np.array([True]), np.array([len(tail)])
+    models = ClassModels(np.zeros((1, 1)), np.array([location]), np.array([scale]), fitted, tails)
     return outlier_probabilities(np.atleast_1d(d)[:, None], models)[:, 0]
 
 
@@ -204,10 +204,43 @@ def test_distances_beyond_all_bounds_are_certain_outliers_without_a_warning() ->
 # -- classes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "size"), [(2, 2), (5, 5), (40, 5), (90, 9), (150, 15), (199, 20), (200, 20), (999, 20)])
-def test_the_tail_of_a_small_class_is_a_tenth_but_at_least_five(n: int, size: int) -> None:
-    values = np.random.default_rng(0).permutation(n).astype(float)
-    assert largest(values, 20).tolist() == list(range(n - size, n))
+@pytest.mark.parametrize(
+    ("n", "asked", "size"),
+    [(2, 20, 2), (5, 20, 5), (19, 20, 19), (20, 20, 20), (40, 20, 20), (199, 20, 20), (999, 20, 20), (40, 5, 5)],
+)
+def test_the_tail_has_the_length_that_is_asked_for_or_that_of_the_whole_class(n: int, asked: int, size: int) -> None:
+    logits, labels = clusters(n, classes=2)
+    models = fit_classes(logits, labels, OpenMaxConfig(tail=asked))
+    far = np.sort(np.linalg.norm(logits[:n] - logits[:n].mean(axis=0), axis=1))
+    assert models.tails.tolist() == [size, size]
+    if n > 2:  # two images lie equally far from their mean
+        assert (models.location[0], models.scale[0]) == pytest.approx(fit_gumbel_min(far[-size:]))
+
+
+def test_a_tail_of_two_of_three_distances_has_the_values_computed_by_hand() -> None:
+    logits = np.array([[6.0, 0], [11, 0], [13, 0], [0, 13], [0, 11], [0, 6]])  # distances 4, 1, 3 from (10, 0)
+    models = fit_classes(logits, np.array([0, 0, 0, 1, 1, 1]), OpenMaxConfig(tail=2))
+    # The closed solution of the tail (0, 1), moved by 3.
+    np.testing.assert_allclose(models.location, [3.747325] * 2, atol=1e-6)
+    np.testing.assert_allclose(models.scale, [0.416778] * 2, atol=1e-6)
+    assert models.tails.tolist() == [2, 2]
+
+
+def test_every_candidate_of_the_search_is_a_fit_of_its_own() -> None:
+    models = [fit_classes(*clusters(24), OpenMaxConfig(tail=tail)) for tail in OpenMax.SEARCH["tail"]]
+    assert len({model.location[0] for model in models}) == len(models) == 3
+
+
+def test_a_tail_that_is_shorter_than_asked_for_is_told_and_all_are_noted(caplog: pytest.LogCaptureFixture) -> None:
+    logits, labels = clusters()
+    with caplog.at_level(logging.WARNING):
+        method = fitted(logits[10:], labels[10:], tail=55)
+    assert caplog.messages == ["1 of 4 classes have tails shorter than 55; least 50"]
+    (row,) = method.run.history.rows
+    assert (row["shortest_tail"], row["longest_tail"]) == (50, 55)
+    caplog.clear()
+    fitted(logits, labels, tail=55)
+    assert caplog.messages == []
 
 
 def test_means_come_from_correctly_classified_images_unless_told_otherwise() -> None:

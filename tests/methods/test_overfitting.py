@@ -24,7 +24,7 @@ from datasets.types import ImageSet
 from tests.methods.data import accuracy, fit, image_set, learned
 
 CLASSES, PER_CLASS, SIZE, TILE = 4, 2, 32, 8
-ROUNDS, STEPS = 4, 50
+EPOCHS, STEPS = 4, 50
 NEAR = 0.05  # a classification starts at about ln 4 = 1.39 above 0
 ROUNDING = 1e-6
 
@@ -108,11 +108,11 @@ def learnt(request: pytest.FixtureRequest) -> tuple[Case, Any]:
 def length(name: str) -> dict[str, Any]:
     """The same number of steps for every method; its other settings are those of the preset."""
     fields = learned()[name].Config.model_fields
-    rounds = {"rounds": ROUNDS, "steps_per_round": STEPS}
-    if "steps_per_round" not in fields:  # a round is a pass, and a pass is the one batch
-        rounds = {"rounds": ROUNDS * STEPS}
+    epochs = {"epochs": EPOCHS, "steps_per_epoch": STEPS}
+    if "steps_per_epoch" not in fields:  # an epoch is a pass, and a pass is the one batch
+        epochs = {"epochs": EPOCHS * STEPS}
     constant = {"decay_factor": 1.0} if "decay_factor" in fields else {}  # of the learning rate
-    return {**rounds, **constant, "keep": "last", "patience": None}
+    return {**epochs, **constant, "keep": "last", "patience": None}
 
 
 def history(method: Any) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def test_one_batch_is_known_by_heart(learnt: tuple[Case, Any]) -> None:
 
 def test_the_classification_comes_near_the_floor_of_its_loss(learnt: tuple[Case, Any]) -> None:
     case, rows = learnt[0], history(learnt[1])
-    last = rows[-len(rows) // ROUNDS :]
+    last = rows[-len(rows) // EPOCHS :]
     for term, floor in case.reached.items():
         assert np.mean([row[term] for row in last]) == pytest.approx(floor, abs=NEAR), term
 

@@ -25,11 +25,11 @@ from tests.methods.data import Fitted, fit, image_set, registry
 
 SEEDS = (0, 1, 2)  # of images and of runs
 PRESET = "smoke"
-LONGER = {"rounds": 2, "steps_per_round": 40, "items_per_batch": 4}  # for every method that has the setting
+LONGER = {"epochs": 2, "steps_per_epoch": 40, "batch_size": 4}  # for every method that has the setting
 
 SIZE, BURN_IN = 32, 32  # pixels; after the burn-in nothing is left of the filter's start
 MEAN, CONTRAST = 128.0, 32.0  # grey levels
-TRAIN, VAL, TEST = 32, 16, 24  # images a class
+TRAIN, VAL, TEST = 32, 16, 24  # images per class
 
 # Coefficients (down, along). Known classes are the corners of a square.
 LOW, HALF, HIGH = 0.0, 0.4, 0.8

@@ -14,8 +14,8 @@ from tests.methods.data import accuracy, fit, image_set, learned
 
 SIZE = 32
 TRACES = (None, Image.Resampling.NEAREST, Image.Resampling.BILINEAR)  # how a class doubles its side; None: not at all
-TRAIN, VAL, TEST = 96, 32, 64  # images a class
-LONGER = 3  # times the rounds of a preset with short ones, which is made for stronger traces
+TRAIN, VAL, TEST = 96, 32, 64  # images per class
+LONGER = 3  # times the epochs of a preset with short ones, which is made for stronger traces
 # What is known to learn such traces within seconds, where the preset is too narrow or too hasty for it.
 SETTINGS: dict[str, dict[str, Any]] = {"dna_det": {"width": 16, "patches": 4, "learning_rate": 1e-3}}
 
@@ -44,8 +44,8 @@ def doubled(half: Pixels, how: Image.Resampling) -> Pixels:
 @pytest.mark.parametrize("name", [name for name, plugin in learned().items() if plugin.kind == "attribution"])
 def test_an_up_sampling_trace_is_found_in_new_images(name: str) -> None:
     plugin = learned()[name]
-    longer = LONGER if "steps_per_round" in plugin.Config.model_fields else 1
-    settings = {"rounds": longer * plugin.PRESETS["smoke"]["rounds"], **SETTINGS.get(name, {})}
+    longer = LONGER if "steps_per_epoch" in plugin.Config.model_fields else 1
+    settings = {"epochs": longer * plugin.PRESETS["smoke"]["epochs"], **SETTINGS.get(name, {})}
     if "corrupt_probability" in plugin.Config.model_fields:
         settings["corrupt_probability"] = 0.0  # corruptions are there to hide such traces
     method = fit(name, upsampled(TRAIN, seed=0), upsampled(VAL, seed=1), overrides=settings)

@@ -35,7 +35,7 @@ def small(images: Any, key: str = "pose", **overrides: Any) -> Any:
 
 
 def begun(images: Any, old: int = 0, **overrides: Any) -> tuple[Any, Batch]:
-    """A method in the middle of a round, with some old augmentation models, and a batch."""
+    """A method in the middle of an epoch, with some old augmentation models, and a batch."""
     method = unfitted("pose", make_run(), overrides=OFFICIAL | overrides)
     method.prepare_fit(images[0])
     with method.run.seeded("test"):
@@ -57,8 +57,8 @@ def models(method: Any) -> list[AugmentationModel]:
 
 def test_the_defaults_are_the_values_of_the_official_configuration() -> None:
     config = PoseConfig()
-    assert (config.learning_rate, config.items_per_batch, config.rounds) == (1e-4, 8, 20)
-    assert (config.steps_per_round, config.freeze_after_steps, config.first_round_forwards) == (509, 509, "official")
+    assert (config.learning_rate, config.batch_size, config.epochs) == (1e-4, 8, 20)
+    assert (config.steps_per_epoch, config.freeze_after_steps, config.first_epoch_forwards) == (509, 509, "official")
     assert (config.decay_factor, config.decay_steps, config.recalibrate_before_freeze) == (0.9, 500, False)
     assert (config.am_learning_rate, config.am_layers, config.am_kernel, config.am_hidden) == (1e-2, 2, 3, 32)
     assert (config.am_activation, config.clip_augmented, config.reconstruction_floor) == ("none", False, 0)
@@ -84,7 +84,7 @@ def descended(images: Any) -> Any:
         return small(images)
 
 
-def test_every_loss_term_of_every_round_is_that_of_the_official_training(official: Official, descended: Any) -> None:
+def test_every_loss_term_of_every_epoch_is_that_of_the_official_training(official: Official, descended: Any) -> None:
     for epoch, row in enumerate(descended.run.history.rows):
         terms = official.terms[3 * epoch : 3 * epoch + 3]
         expected = {name: np.mean([step[name] for step in terms]) for name in terms[0]}
@@ -92,14 +92,14 @@ def test_every_loss_term_of_every_round_is_that_of_the_official_training(officia
         assert ("metric_old" in row, "close" in row, "push" in row) == (epoch > 0,) * 3
 
 
-@pytest.mark.parametrize("round_", [1, 3])
+@pytest.mark.parametrize("epoch", [1, 3])
 def test_weights_and_batch_statistics_are_those_of_the_official_training(
-    official: Official, descended: Any, round_: int
+    official: Official, descended: Any, epoch: int
 ) -> None:
-    """Round 1: statistics of four forwards a step. Round 3: the shared forward of frozen rounds changes nothing."""
-    expected = official.snapshots[f"round{round_}"]
+    """Epoch 1: statistics of four forwards per step. Epoch 3: the shared forward of frozen epochs changes nothing."""
+    expected = official.snapshots[f"epoch{epoch}"]
     assert expected["main.0.main.1.num_batches_tracked"].item() == 3 * 4
-    for name, value in descended.snapshots[f"round{round_}"].items():
+    for name, value in descended.snapshots[f"epoch{epoch}"].items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
@@ -110,7 +110,7 @@ def test_augmentation_models_are_those_of_the_official_training(official: Offici
             torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_sharing_the_clean_forward_of_frozen_rounds_gives_the_weights_of_separate_forwards(
+def test_sharing_the_clean_forward_of_frozen_epochs_gives_the_weights_of_separate_forwards(
     images: Any, trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def separately(part: Any) -> Any:
@@ -160,7 +160,7 @@ def test_the_classifier_can_learn_again_after_the_step_of_the_augmentation_model
 def test_a_step_costs_the_declared_number_of_forwards(
     images: Any, forwards: str, old: int, training: bool, expected: int
 ) -> None:
-    method, batch = begun(images, old, first_round_forwards=forwards, freeze_after_steps=None if training else 0)
+    method, batch = begun(images, old, first_epoch_forwards=forwards, freeze_after_steps=None if training else 0)
     calls: list[bool] = []
     method.net.register_forward_hook(lambda *call: calls.append(True))
     method.set_mode(step=1)
@@ -170,7 +170,7 @@ def test_a_step_costs_the_declared_number_of_forwards(
 
 
 def test_statistics_move_until_the_freeze_and_never_again(images: Any, trained: Any) -> None:
-    first, last = (trained.snapshots[f"round{round_}"] for round_ in (1, 3))
+    first, last = (trained.snapshots[f"epoch{epoch}"] for epoch in (1, 3))
     moved = [name for name in first if not torch.equal(first[name], last[name])]
     assert not any("running" in name or "tracked" in name for name in moved)
     assert {name for name in first if "main.1.weight" in name} <= set(moved)
@@ -178,7 +178,7 @@ def test_statistics_move_until_the_freeze_and_never_again(images: Any, trained: 
 
 def test_without_a_freeze_statistics_move_in_every_round(images: Any) -> None:
     method = small(images, freeze_after_steps=None)
-    first, last = (method.snapshots[f"round{round_}"] for round_ in (1, 3))
+    first, last = (method.snapshots[f"epoch{epoch}"] for epoch in (1, 3))
     assert not torch.equal(first["main.0.main.1.running_mean"], last["main.0.main.1.running_mean"])
 
 
@@ -198,7 +198,7 @@ def test_statistics_are_those_of_clean_images_once_they_are_recalibrated(images:
     assert {tracked for tracked, training in seen if not training} == {len(method.calibration)}
 
 
-def test_the_new_model_starts_each_round_at_the_full_rate_and_the_classifier_goes_on(trained: Any) -> None:
+def test_the_new_model_starts_each_epoch_at_the_full_rate_and_the_classifier_goes_on(trained: Any) -> None:
     assert trained.new_optim.param_groups[0]["lr"] == pytest.approx(1e-2 * 0.9 ** (3 // 2))
     rate = trained.config.learning_rate
     assert trained.optim.param_groups[0]["lr"] == pytest.approx(rate * 0.9 ** (9 // 2))
@@ -280,15 +280,15 @@ def test_all_old_models_can_take_part(images: Any) -> None:
 def test_models_and_snapshots_come_back_from_disk(images: Any, trained: Any, tmp_path: Path) -> None:
     trained.save(tmp_path)
     loaded = Pose.load(tmp_path, make_run())
-    assert set(loaded.snapshots) == {"round1", "round3"}
+    assert set(loaded.snapshots) == {"epoch1", "epoch3"}
     assert len(loaded.old) == 3
     assert differences(trained.state(), loaded.state()) == []
     assert not any(weight.requires_grad for model in models(loaded) for weight in model.parameters())
 
 
-def test_the_snapshot_of_the_last_round_is_the_network(trained: Any) -> None:
-    assert differences(trained.snapshots["round3"], dict(trained.net.state_dict())) == []
-    assert differences(trained.snapshots["round1"], trained.snapshots["round3"]) != []
+def test_the_snapshot_of_the_last_epoch_is_the_network(trained: Any) -> None:
+    assert differences(trained.snapshots["epoch3"], dict(trained.net.state_dict())) == []
+    assert differences(trained.snapshots["epoch1"], trained.snapshots["epoch3"]) != []
 
 
 def test_models_and_snapshots_survive_an_interruption(images: Any, trained: Any, tmp_path: Path) -> None:

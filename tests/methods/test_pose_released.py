@@ -86,10 +86,10 @@ def test_augmentation_models_and_snapshots_come_along_in_their_order(tmp_path: P
         with make_run().seeded("augnet", number):
             expected = AugmentationModel()
         assert torch.equal(method.old[number].get_submodule("conv1").weight, expected.get_submodule("conv1").weight)
-    assert list(method.snapshots) == ["round5", "round10", "round15", "round20"]
+    assert list(method.snapshots) == ["epoch5", "epoch10", "epoch15", "epoch20"]
     for number in (5, 20):
         expected_weights = random_network(2, number).state_dict()
-        assert torch.equal(method.snapshots[f"round{number}"]["fc.weight"], expected_weights["fc.weight"])
+        assert torch.equal(method.snapshots[f"epoch{number}"]["fc.weight"], expected_weights["fc.weight"])
     assert len(method.views(textures(CLASSES, 1, SIDE))) == 12
 
 

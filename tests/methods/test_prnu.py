@@ -14,9 +14,9 @@ from scipy.ndimage import gaussian_filter
 from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.core.images.residual import to_gray
-from methods.core.run import Progress, Stop
+from methods.core.run import Progress
 from methods.prnu import TRUST, Prnu, PrnuConfig, RunningSums, log_spectrum, unit_rows, unsaturated
-from tests.methods.data import accuracy, fit, image_set, make_run, textures, unfitted
+from tests.methods.data import Stop, accuracy, fit, image_set, make_run, textures, unfitted
 from tests.methods.states import differences
 
 Floats = NDArray[np.float64]

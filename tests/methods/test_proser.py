@@ -14,7 +14,7 @@ from torch import Tensor
 from datasets.types import ImageSet
 from methods.core.batches import Batch, normalise
 from methods.core.method import Floats
-from methods.core.open_softmax import open_softmax
+from methods.core.network_method import open_softmax
 from methods.proser import (
     Heads,
     Proser,
@@ -292,7 +292,7 @@ def test_mixed_features_move_the_batch_statistics_unless_told_otherwise(
 
 
 def test_frozen_stages_stay_as_base_has_them(images: tuple[ImageSet, ImageSet], known: Fitted) -> None:
-    method = fit("proser", *images, known=known, overrides={"frozen_stages": 3, "rounds": 1})
+    method = fit("proser", *images, known=known, overrides={"frozen_stages": 3, "epochs": 1})
     before, after = known["base"].net.state_dict(), method.net.base.state_dict()  # type: ignore[attr-defined]
     same = {name.split(".")[1] for name in before if name.startswith("main") and torch.equal(before[name], after[name])}
     assert same >= {"0", "1", "2", "3", "4", "5"}
@@ -364,11 +364,11 @@ def tuned(images: tuple[ImageSet, ImageSet], known: Fitted) -> Proser:
 
 def test_placeholders_take_their_places_from_far_below(started: Any, images: tuple[ImageSet, ImageSet]) -> None:
     rates = {"learning_rate": 1e-3, "dummy_learning_rate": 3e-2}
-    method: Proser = started(**rates, mix_weight=1.0, items_per_batch=6, steps_per_round=15)
+    method: Proser = started(**rates, mix_weight=1.0, batch_size=6, steps_per_epoch=15)
     torch.nn.init.constant_(method.net.dummy_head.bias, -20.0)
     shares = []
-    for round_ in range(7):
-        method.train_round(round_, method.batches(images[0]))
+    for epoch in range(7):
+        method.train_epoch(epoch, method.batches(images[0]))
         shares.append(method.shares.means())
     assert shares[0]["dummy_second_rate"] < 0.3
     assert shares[-1]["dummy_second_rate"] > 0.6

@@ -21,7 +21,7 @@ from methods.repmix import RepMix, RepMixConfig, RepMixNet, coefficients, detect
 from tests.methods.data import accuracy, fit, make_run, textures, unfitted
 
 NARROW: dict[str, Any] = {"channels": (8, 8, 16, 16), "stem_width": 4}
-TINY: dict[str, Any] = {**NARROW, "embedding": 8, "items_per_batch": 4, "rounds": 2, "steps_per_round": 2}
+TINY: dict[str, Any] = {**NARROW, "embedding": 8, "batch_size": 4, "epochs": 2, "steps_per_epoch": 2}
 
 
 def network(classes: int = 3, **settings: Any) -> RepMixNet:
@@ -55,7 +55,7 @@ def test_the_published_settings_build_the_published_network() -> None:
 
 def test_the_defaults_are_the_values_of_the_official_code() -> None:
     config = RepMixConfig()
-    assert (config.items_per_batch, config.rounds, config.patience, config.decay_factor) == (32, 30, 6, 0.85)
+    assert (config.batch_size, config.epochs, config.patience, config.decay_factor) == (32, 30, 6, 0.85)
     assert (config.mixup_level, config.concentration, config.embedding) == (5, 0.4, 256)
     assert (config.corrupt_probability, config.max_severity, config.resize, config.crop) == (0.95, 5, 256, 224)
 
@@ -237,7 +237,7 @@ def test_without_mixing_every_image_counts_for_itself() -> None:
 @pytest.mark.parametrize("changes", [{"mix": False}, {"mixup_level": 1}])
 def test_a_pass_that_would_end_with_a_single_row_trains_too(changes: dict[str, Any]) -> None:
     images = textures(3, 3, 32)  # 9 = 2 x 4 + 1
-    method = fit("repmix", images, images, overrides=TINY | {"steps_per_round": None, "rounds": 1, **changes})
+    method = fit("repmix", images, images, overrides=TINY | {"steps_per_epoch": None, "epochs": 1, **changes})
     assert method.run.history.rows[0]["steps"] == 2
 
 
@@ -292,8 +292,8 @@ def test_the_papers_geometry_enlarges_crops_and_tests_at_the_size_of_the_crop() 
 
 def test_the_learning_rate_falls_by_its_factor_every_round() -> None:
     images = textures(3, 4, 32)
-    settings = TINY | {"learning_rate": 1e-4, "decay_factor": RepMixConfig().decay_factor, "rounds": 5}
-    settings |= {"steps_per_round": None, "items_per_batch": 5}
+    settings = TINY | {"learning_rate": 1e-4, "decay_factor": RepMixConfig().decay_factor, "epochs": 5}
+    settings |= {"steps_per_epoch": None, "batch_size": 5}
     method = fit("repmix", images, images, overrides=settings)
     assert [row["steps"] for row in method.run.history.rows] == [3] * 5
     assert method.optim.param_groups[0]["lr"] == pytest.approx(4.437053e-5)  # 1e-4 x 0.85^5
@@ -309,9 +309,9 @@ def test_validation_is_the_training_loss_on_clean_single_images() -> None:
     assert score == pytest.approx(-sum(literal_terms(method, alone, torch.full((12, 2), 0.5))), rel=1e-4)
 
 
-def test_the_round_with_the_lowest_validation_loss_is_kept() -> None:
+def test_the_epoch_with_the_lowest_validation_loss_is_kept() -> None:
     images = textures(3, 4, 32)
-    method = fit("repmix", images, images, overrides=TINY | {"rounds": 4, "learning_rate": 0.05})
+    method = fit("repmix", images, images, overrides=TINY | {"epochs": 4, "learning_rate": 0.05})
     seen = [float(row["val_loss"]) for row in method.run.history.rows]
     method.run.history.open("fit", 0)
     assert -method.score(images) == pytest.approx(min(seen), rel=1e-5)

@@ -277,9 +277,9 @@ def test_every_variant_trains_and_predicts(variant: str | None) -> None:
     assert np.isfinite(method.predict(images).scores).all()
 
 
-def test_the_best_round_is_kept() -> None:
+def test_the_best_epoch_is_kept() -> None:
     images = textures(3, 4, 32)
-    method = fit("yu", images, images, overrides={"rounds": 4, "steps_per_round": 8, "learning_rate": 0.1})
+    method = fit("yu", images, images, overrides={"epochs": 4, "steps_per_epoch": 8, "learning_rate": 0.1})
     seen = [float(row["val_accuracy"]) for row in method.run.history.rows]
     assert accuracy(method, images) == max(seen)
 
@@ -298,7 +298,7 @@ def checkerboard_task(size: int = 32) -> ImageSet:
 @pytest.mark.slow
 def test_the_full_image_classifier_learns_a_faint_checkerboard() -> None:
     images = checkerboard_task()
-    settings = {"fmap_base": 256, "rounds": 4, "steps_per_round": 50}
+    settings = {"fmap_base": 256, "epochs": 4, "steps_per_epoch": 50}
     method = fit("yu", images, images, preset="quick", overrides=settings)
     assert accuracy(method, images) == 1.0
 
@@ -306,7 +306,7 @@ def test_the_full_image_classifier_learns_a_faint_checkerboard() -> None:
 def test_weights_that_cannot_see_a_trace_do_not_learn_it() -> None:
     """The checkerboard lies in the residual; the low band has lost it."""
     images = checkerboard_task()
-    shared: dict[str, Any] = {"fmap_base": 64, "items_per_batch": 16, "rounds": 1, "steps_per_round": 40}
+    shared: dict[str, Any] = {"fmap_base": 64, "batch_size": 16, "epochs": 1, "steps_per_epoch": 40}
     seeing = fit("yu", images, images, overrides={**shared, "analysis": "residual", "resolution": 32})
     assert accuracy(seeing, images) >= 0.95
     blind = fit("yu", images, images, overrides={**shared, "analysis": "low", "resolution": 16})

@@ -17,16 +17,16 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from methods.core.images.jpeg import through_jpeg
+from methods.core.images.operators import block_matrix, gaussian_matrix, grid, on_both_axes, sample
 
 REFERENCE = 224  # side in pixels for which lengths are given
 SEVERITIES = 5
@@ -254,31 +254,6 @@ def jpeg(x: Tensor, level: Tensor, generator: torch.Generator) -> Tensor:
     return torch.from_numpy(decoded).to(x.device).permute(0, 3, 1, 2).float() / 255
 
 
-# -- linear operators ------------------------------------------------------------------------------
-
-
-def on_both_axes(operator: Tensor, x: Tensor) -> Tensor:
-    """M X M' for operators (B, N, N) and images (B, C, N, N)."""
-    return operator[:, None] @ x @ operator[:, None].mT
-
-
-def gaussian_matrix(size: int, sigma: float, border: Literal["nearest", "reflect"], truncate: float) -> Floats:
-    """(size, size): filters a column."""
-    return gaussian_filter1d(np.eye(size), sigma, axis=0, mode=border, truncate=truncate)
-
-
-def block_matrix(size: int, blocks: int) -> Floats:
-    """(size, size): replaces a column's values by the means of `blocks` stretches; rank `blocks`.
-
-    A value belongs to the stretch that holds its middle; as in Pillow's box filter, a middle on the
-    border of two counts to the first on the way down and takes the second's mean on the way up.
-    """
-    middles = (2 * np.arange(size) + 1) * blocks  # in units of 2 x size
-    members = -(-middles // (2 * size)) - 1 == np.arange(blocks)[:, None]
-    means: Floats = members / members.sum(axis=1, keepdims=True)
-    return means[middles // (2 * size)]
-
-
 def disk(radius: int, edge: float, scale: float) -> Floats:
     """Kernel of a camera out of focus: a disk of `radius` with a smoothed edge, sum 1.
 
@@ -294,22 +269,3 @@ def disk(radius: int, edge: float, scale: float) -> Floats:
     left = np.maximum((pixel - 0.5) / scale, axis - 0.5)
     overlap = np.clip(right - left, 0, None)
     return overlap @ kernel @ overlap.T
-
-
-# -- resampling ------------------------------------------------------------------------------------
-
-
-def grid(x: Tensor) -> Tensor:
-    """Pixel coordinates (N, N, 2) of square images as (column, row)."""
-    along = torch.arange(x.shape[-1], dtype=x.dtype, device=x.device)
-    return torch.stack(torch.meshgrid(along, along, indexing="xy"), dim=-1)
-
-
-def sample(x: Tensor, positions: Tensor, *, whole: bool) -> Tensor:
-    """Linear interpolation at positions (B, N, N, 2) in pixels.
-
-    Beyond the border the image is mirrored about the outermost pixels' middles (`whole`) or edges.
-    """
-    size = x.shape[-1]
-    relative = 2 * positions / (size - 1) - 1 if whole else (2 * positions + 1) / size - 1
-    return F.grid_sample(x, relative, mode="bilinear", padding_mode="reflection", align_corners=whole)

@@ -5,42 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datasets.types import ImageSet, Index, Pixels
 
 
-class JoinedImages(ImageSet):
+class JoinedPool:
     """The images of several sets in a row; pixels stay where they are.
 
     Args:
         parts: sets of one image size.
-        labels: (N,) positions in `classes`, for all parts together.
-        classes: names of the classes that labels refer to.
-        rows: (N,) which images of the row of sets these are; all of them in order by default.
-        ids: (N,) names of the images; by default those that they have in their sets.
     """
 
-    __slots__ = ("__parts", "__rows")
-
-    def __init__(
-        self,
-        parts: Sequence[ImageSet],
-        labels: Index,
-        classes: tuple[str, ...],
-        rows: Index | None = None,
-        ids: NDArray[np.str_] | None = None,
-    ) -> None:
+    def __init__(self, parts: Sequence[ImageSet]) -> None:
         if len({part.image_size for part in parts}) != 1:
             raise ValueError("sets of different image sizes cannot be joined")
-        every = np.concatenate([part.ids for part in parts])
-        chosen = np.arange(len(every)) if rows is None else rows
-        nothing = np.empty((0, *[parts[0].image_size] * 2, 3), dtype=np.uint8)
-        super().__init__(nothing, chosen, labels, classes, every[chosen] if ids is None else ids)
-        self.__parts, self.__rows = tuple(parts), chosen
+        self.__parts = tuple(parts)
 
-    def batch(self, index: Index | slice) -> Pixels:
-        rows = self.__rows[index]
+    @property
+    def image_size(self) -> int:
+        return self.__parts[0].image_size
+
+    def read(self, rows: Index) -> Pixels:
+        """Pixels of some rows of all parts, (B, H, W, 3)."""
         pixels = np.empty((len(rows), *[self.image_size] * 2, 3), dtype=np.uint8)
         start = 0
         for part in self.__parts:
@@ -50,9 +36,18 @@ class JoinedImages(ImageSet):
             start += len(part)
         return pixels
 
-    def take(self, index: Index | NDArray[np.bool_]) -> JoinedImages:
-        return JoinedImages(self.__parts, self.labels[index], self.classes, self.__rows[index], self.ids[index])
 
-    def unlabelled(self, order: Index) -> JoinedImages:
-        bare = super().unlabelled(order)
-        return JoinedImages(self.__parts, bare.labels, bare.classes, self.__rows[order], bare.ids)
+class JoinedImages(ImageSet):
+    """A set made of several; views of it are plain image sets.
+
+    Args:
+        parts: sets of one image size.
+        labels: (N,) positions in `classes`, for all parts together.
+        classes: names of the classes that labels refer to.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, parts: Sequence[ImageSet], labels: Index, classes: tuple[str, ...]) -> None:
+        ids = np.concatenate([part.ids for part in parts])
+        super().__init__(JoinedPool(parts), np.arange(len(ids)), labels, classes, ids)

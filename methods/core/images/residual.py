@@ -37,7 +37,7 @@ def noise_share(coefficients: Real, variance: float | Real) -> Real:
 
     Args:
         coefficients: (..., H, W).
-        variance: of the noise, > 0; a scalar or one value an image, (..., 1, 1).
+        variance: of the noise, > 0; a scalar or one value per image, (..., 1, 1).
     """
     energy = np.square(coefficients)
     sizes = [(1,) * (energy.ndim - 2) + (side, side) for side in WINDOWS]

@@ -4,7 +4,7 @@ Paper: Yang, Huang, Cao, Li, Li, "Deepfake Network Architecture Attribution", AA
 https://arxiv.org/abs/2202.13843. Code read: ICTMCG/DNA-Det (data/transforms.py).
 
 Filters follow OpenCV (positions of samples, borders, kernels) and agree with it to within one grey
-level a pass; JPEG is Pillow's, bit by bit that of OpenCV. Blur, resampling and noise work on whole
+level per pass; JPEG is Pillow's, bit by bit that of OpenCV. Blur, resampling and noise work on whole
 batches, on the images' device; JPEG and the median, compiled code for one image, run in threads.
 """
 
@@ -81,11 +81,6 @@ class Transformations:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def labels_of(self, family: str) -> range:
-        """The numbers of a family's transformations."""
-        position = list(self.families).index(family)
-        return range(self._starts[position], self._starts[position + 1])
-
     def __call__(self, pixels: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Bytes (B, 3, N, N) to bytes (B, 3, N, N); image b goes through transformation `labels[b]`.
 
@@ -106,7 +101,7 @@ class Separable:
     """Linear filters Y = A X A' of every channel; several passes follow each other, rounded to bytes after each.
 
     Args:
-        passes: for every pass one matrix a transformation, each at most N rows and columns.
+        passes: for every pass one matrix per transformation, each at most N rows and columns.
     """
 
     def __init__(self, passes: Sequence[Sequence[Matrix]], device: torch.device) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,37 +38,51 @@ class Dct2d(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Convolution with bias, normalisation, LeakyReLU(0.2)."""
+    """Convolution with bias, normalisation, LeakyReLU(0.2).
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, norm: Callable[[int], nn.Module]) -> None:
+    Args:
+        inputs, outputs: numbers of channels.
+        norm: normalisation layer of a number of channels.
+        border: what lies around the image.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        norm: Callable[[int], nn.Module],
+        border: Literal["zeros", "replicate"] = "zeros",
+    ) -> None:
         super().__init__()
-        self.main = nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, 1), norm(outputs), nn.LeakyReLU(0.2))
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, 1, padding_mode=border)
+        self.main = nn.Sequential(convolution, norm(outputs), nn.LeakyReLU(0.2))
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        return cast(nn.Conv2d, self.main[0])
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.main(x)
         return output
 
 
-class SimpleCnn(nn.Module):
-    """Eight convolutions in four halving stages, a linear feature layer, a linear head.
+class SimpleTrunk(nn.Module):
+    """The shared network up to its feature: eight convolutions in four halving stages, a linear feature layer.
 
     Args:
-        num_classes: K.
         image_size: side N of the square input, a multiple of 16.
         width: channels of the first stage; the feature has 8 x width values.
         input_data: "dct" transforms the pixels first, "img" takes them as they are.
-        feature_tap: which feature is handed out in training: "post_dropout" is what the official
-            code returns, because its dropout works in place; without effect in evaluation.
         norm: normalisation layer of a number of channels.
     """
 
     def __init__(
         self,
-        num_classes: int,
         image_size: int,
         width: int = 64,
         input_data: Literal["dct", "img"] = "dct",
-        feature_tap: Literal["post_dropout", "pre_dropout"] = "post_dropout",
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
@@ -82,12 +96,10 @@ class SimpleCnn(nn.Module):
         self.main = nn.Sequential(*blocks)
         self.num_features = channels[-1]
         self.fc = nn.Linear(channels[-1] * (image_size // 2**STAGES) ** 2, self.num_features)
-        self.classification_head = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.num_features, num_classes))
-        self.feature_tap = feature_tap
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, K) and features (B, 8 x width) of images (B, 3, N, N) in [-1, 1]."""
-        return self.classify(self.embed(self.stages(self.input(images))))
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 8 x width) of images (B, 3, N, N) in [-1, 1]."""
+        return self.embed(self.stages(self.input(images)))
 
     def stages(self, x: Tensor, first: int = 0, last: int = STAGES) -> Tensor:
         """Run stages first..last-1: from the output of stage `first` to that of stage `last`."""
@@ -99,6 +111,34 @@ class SimpleCnn(nn.Module):
         """Feature (B, 8 x width) from the last stage's output."""
         feature: Tensor = self.fc(x.flatten(1))
         return feature
+
+
+class SimpleCnn(SimpleTrunk):
+    """The shared network: its trunk and a linear head.
+
+    Args:
+        num_classes: K.
+        image_size, width, input_data, norm: as of the trunk.
+        feature_tap: which feature is handed out in training: "post_dropout" is what the official
+            code returns, because its dropout works in place; without effect in evaluation.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_size: int,
+        width: int = 64,
+        input_data: Literal["dct", "img"] = "dct",
+        feature_tap: Literal["post_dropout", "pre_dropout"] = "post_dropout",
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
+        super().__init__(image_size, width, input_data, norm)
+        self.classification_head = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.num_features, num_classes))
+        self.feature_tap = feature_tap
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) and features (B, 8 x width) of images (B, 3, N, N) in [-1, 1]."""
+        return self.classify(self.features(images))
 
     def classify(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, and the feature as the tap hands it out."""

@@ -11,6 +11,7 @@ import torch
 
 from benchmark.boards.curve_figure import draw_curves
 from benchmark.boards.curve_table import curve_table, curves_frame, mean_curves
+from benchmark.cells.files import LOG
 from benchmark.cells.store import Store
 from benchmark.commands import run, run_all
 from benchmark.evaluation.curve import COLUMNS, CURVE, TrainingCurve, read_curve
@@ -19,10 +20,11 @@ from benchmark.running.execute import execute
 from benchmark.running.fitting import fit_and_predict
 from benchmark.running.job import Job
 from datasets.types import Split
-from methods.core.run import Stop
+from methods.core.method import NotFitted
+from methods.core.registry import FOLDERS_VARIABLE, load_registry
 from tests.benchmark.rows import entry, figures
 from tests.benchmark.toy import ToyRequest, planned, toy_request
-from tests.methods.data import make_run, textures, unfitted
+from tests.methods.data import Stop, make_run, textures, unfitted
 from tests.methods.states import differences
 
 
@@ -98,6 +100,8 @@ class Half:
         self._method = method
 
     def predict(self, images):
+        if self._method is None:
+            raise NotFitted("Half has no network yet")
         return self._method.predict(images)
 
 
@@ -110,6 +114,35 @@ def test_a_stage_in_which_the_method_cannot_predict_yet_has_no_row(monkeypatch, 
     method._method = work.method
     curve("fit", 0)
     assert [row.stage for row in curve.epochs] == ["fit"]
+
+
+TYPIST = """
+from methods.core.method import Method, Task
+from methods.core.registry import register
+
+@register("typist")
+class Typist(Method):
+    kind, title, paper = "osr", "Typist", "https://example.org"
+
+    def fit(self, train, val):
+        self.task = Task.of(train)
+        for _ in self.run.epochs(1): pass
+
+    def predict(self, images): return images.labelz
+    def state(self): return {}
+    def restore(self, state): pass
+"""
+
+
+def test_a_typo_in_predict_is_a_failure_with_its_traceback_and_not_a_method_that_is_not_fitted(monkeypatch, tmp_path):
+    (tmp_path / "typist.py").write_text(TYPIST)
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(tmp_path))
+    (cell,) = planned(load_registry(), "typist", splits=("split1",))
+    outcome = execute(Job(cell, toy_request(), tmp_path / "results", "cpu", curve=True))
+    assert (outcome.status, outcome.reason) == ("failed", "AttributeError: 'ImageSet' object has no attribute 'labelz'")
+    log = (Store(tmp_path / "results").folder(cell) / LOG).read_text()
+    assert "return images.labelz" in log
+    assert "in _judged" in log  # while its training was watched
 
 
 def test_a_cell_keeps_its_curve_only_if_it_was_asked_for(registry, tmp_path):

@@ -33,7 +33,7 @@ class Follower(Method):
 
     def fit(self, train: ImageSet, val: ImageSet) -> None:
         self.task = Task.of(train)
-        self.leader = self.run.fitted(self.config.whom)
+        self.leader = self.run.fitted(self.config.whom, Method)
 
     def predict(self, images: ImageSet) -> Prediction:
         return self.leader.predict(images)
@@ -42,4 +42,4 @@ class Follower(Method):
         return {}
 
     def restore(self, state: Tree) -> None:
-        self.leader = self.run.fitted(self.config.whom)
+        self.leader = self.run.fitted(self.config.whom, Method)

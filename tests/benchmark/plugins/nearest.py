@@ -79,6 +79,7 @@ class Nearest(Method):
             os._exit(9)
 
     def predict(self, images: ImageSet) -> Prediction:
+        self.require("means")
         pixels = images.batch(slice(None)).astype(np.float64)
         scores = -np.sqrt(((pixels[:, None] - self.means) ** 2).mean(axis=(2, 3, 4)))
         if self.config.blind:

@@ -262,7 +262,7 @@ def test_weights_for_images_of_another_size_are_refused(images, tmp_path, monkey
     assert execute(Job(cell, toy_request(), tmp_path / "results", "cpu")).status == "done"
     facts = Store(tmp_path / "results").folder(cell) / "model" / "method.json"
     facts.write_text(facts.read_text().replace('"image_size": 32', '"image_size": 64'))
-    with refused("size mismatch for fc.weight"):
+    with refused("is of another network: its 'fc.weight' is"):
         call(images, tmp_path / "out.csv", tmp_path / "results", "--method", "base", "--preset", cell.preset)
 
 

@@ -143,7 +143,7 @@ def test_views_repeat_each_image_in_a_row(sampler: str) -> None:
 
 @pytest.mark.parametrize(("sampler", "size"), [("balanced", 4), ("shuffled", 8), ("paired", 8)])
 def test_an_epoch_longer_than_a_pass_begins_new_passes(sampler: str, size: int) -> None:
-    batches = batches_of(numbered((8, 8)), sampler=sampler, size=size, steps=5)  # two batches a pass
+    batches = batches_of(numbered((8, 8)), sampler=sampler, size=size, steps=5)  # two batches per pass
     rows = rows_of(batches)
     assert len(batches) == len(rows) == 5
     stride = 2 if sampler == "paired" else 1
@@ -159,6 +159,14 @@ def test_an_epoch_has_as_many_batches_as_asked_for_and_no_more_than_the_run_allo
     steps: int | None, most: int | None, expected: int
 ) -> None:
     batches = batches_of(numbered((4, 4)), size=2, steps=steps, max_steps=most)
+    assert len(batches) == len(rows_of(batches)) == expected
+
+
+@pytest.mark.parametrize(("steps", "most", "expected"), [(None, None, 4), (3, None, 6), (3, 5, 5), (3, 9, 6)])
+def test_an_epoch_of_several_passes_goes_through_its_steps_so_many_times(
+    steps: int | None, most: int | None, expected: int
+) -> None:
+    batches = batches_of(numbered((4, 4)), size=2, steps=steps, passes=2, max_steps=most)
     assert len(batches) == len(rows_of(batches)) == expected
 
 

@@ -42,29 +42,29 @@ class Diary(GanMethod):
 
 
 def diary(max_steps: int | None = None, **settings: object) -> Diary:
-    method = Diary(GanConfig(items_per_batch=2, **settings), make_run(max_steps=max_steps))
+    method = Diary(GanConfig(batch_size=2, **settings), make_run(max_steps=max_steps))
     images = textures(2, 7, 32)
     method.fit(images, images)
     return method
 
 
-def test_a_round_is_made_of_full_passes_over_the_training_set_each_in_its_own_order() -> None:
-    entries = diary(rounds=1).entries
+def test_an_epoch_is_made_of_full_passes_over_the_training_set_each_in_its_own_order() -> None:
+    entries = diary(epochs=1).entries
     assert [(lap, step) for lap, step, _, _ in entries] == [(lap, step) for lap in (0, 1) for step in range(4)]
     passes = [[row for lap, _, _, rows in entries if lap == wanted for row in rows] for wanted in (0, 1)]
     assert [sorted(rows) for rows in passes] == [list(range(14))] * 2
     assert passes[0] != passes[1]
 
 
-def test_a_round_of_given_length_has_that_many_steps_in_each_pass() -> None:
-    entries = diary(rounds=2, steps_per_round=3).entries
+def test_an_epoch_of_given_length_has_that_many_steps_in_each_pass() -> None:
+    entries = diary(epochs=2, steps_per_epoch=3).entries
     assert [lap for lap, _, _, _ in entries] == [0, 0, 0, 1, 1, 1] * 2
 
 
 def test_the_learning_rate_counts_the_batches_of_one_pass() -> None:
-    entries = diary(rounds=3, steps_per_round=4, learning_rate=1.0, decay_factor=0.5, decay_steps=2).entries
+    entries = diary(epochs=3, steps_per_epoch=4, learning_rate=1.0, decay_factor=0.5, decay_steps=2).entries
     rates = [rate for lap, _, rate, _ in entries if lap == 0]
-    assert rates == [0.5 ** (batch // 2) for batch in range(12)]  # what a single pass a round would have had
+    assert rates == [0.5 ** (batch // 2) for batch in range(12)]  # what a single pass an epoch would have had
     assert [rate for lap, _, rate, _ in entries if lap == 1] == [0.25] * 4 + [0.25**2] * 4 + [0.25**3] * 4
 
 
@@ -73,7 +73,7 @@ def test_a_run_that_is_cut_short_still_sees_both_passes() -> None:
 
 
 def test_optimisers_are_those_of_base_and_of_the_official_code() -> None:
-    adam, sgd = diary(rounds=1).optim, diary(rounds=1, optimiser="sgd", learning_rate=0.1).optim
+    adam, sgd = diary(epochs=1).optim, diary(epochs=1, optimiser="sgd", learning_rate=0.1).optim
     assert isinstance(adam, torch.optim.Adam)
     assert (adam.defaults["lr"], adam.defaults["weight_decay"]) == (1e-4, 0)
     assert isinstance(sgd, torch.optim.SGD)
@@ -82,7 +82,7 @@ def test_optimisers_are_those_of_base_and_of_the_official_code() -> None:
 
 
 def test_the_gan_fits_the_images_and_depends_on_nothing_but_the_seed() -> None:
-    method = diary(rounds=1, noise_size=5, generator_width=1, discriminator_width=1)
+    method = diary(epochs=1, noise_size=5, generator_width=1, discriminator_width=1)
     one, other = method.build_gan(), method.build_gan()
     assert one.generator.main[0].in_channels == 5
     assert one.fakes(2, torch.Generator()).shape == (2, 3, 32, 32)
@@ -92,7 +92,7 @@ def test_the_gan_fits_the_images_and_depends_on_nothing_but_the_seed() -> None:
 
 
 def test_only_the_classifier_is_kept() -> None:
-    assert set(diary(rounds=1).state()) == {"net"}
+    assert set(diary(epochs=1).state()) == {"net"}
     assert GanMethod.state is NetworkMethod.state
 
 

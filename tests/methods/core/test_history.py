@@ -1,4 +1,4 @@
-"""The log of a training: a row an epoch, and a stop as soon as a loss term is not a number."""
+"""The log of a training: a row per epoch, and a stop as soon as a loss term is not a number."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax as scipy_softmax
 
-from methods.core.open_softmax import open_softmax
+from methods.core.network_method import open_softmax
 
 
 def test_it_is_the_softmax_over_all_classes_and_one_minus_its_last_entry() -> None:

@@ -23,7 +23,7 @@ from methods.core.settings import Settings
 
 class ExampleConfig(Settings):
     rate: float = Field(default=1.0, gt=0)
-    rounds: int = 20
+    epochs: int = 20
     mode: Literal["soft", "hard"] = "soft"
 
 @register("{name}")
@@ -31,8 +31,8 @@ class Example(DiscoveryMethod):
     """An example."""
     title = "Example"
     Config = ExampleConfig
-    PRESETS = {{"quick": {{"rounds": 5, "mode": "hard"}}}}
-    VARIANTS = {{"long": {{"rounds": 50}}, "slow": {{"rate": 0.5}}}}
+    PRESETS = {{"quick": {{"epochs": 5, "mode": "hard"}}}}
+    VARIANTS = {{"long": {{"epochs": 50}}, "slow": {{"rate": 0.5}}}}
     ABLATIONS = {{"{name}-length": ("{name}", "{name}@long")}}
     def discover(self, labelled, val, pool): ...
 '''
@@ -151,6 +151,19 @@ def test_a_broken_file_is_named_with_its_reason_and_the_others_still_work(
         found["bad"]
 
 
+def test_settings_for_a_preset_that_does_not_exist_make_a_file_broken(folder: Path) -> None:
+    (folder / "bad.py").write_text(PLUGIN.format(name="bad").replace('"quick"', '"quik"'), encoding="utf-8")
+    wanted = "ValueError: PRESETS of Example: unknown preset 'quik'; did you mean 'quick'?"
+    assert load_registry().broken["bad"].reason.startswith(wanted)
+
+
+def test_a_setting_that_is_declared_under_a_former_name_makes_a_file_broken(folder: Path) -> None:
+    source = PLUGIN.format(name="bad").replace("(Settings)", "(NetworkConfig)").replace("epochs: int", "rounds: int")
+    imported = "from methods.core.network_method import NetworkConfig\n"
+    (folder / "bad.py").write_text(source.replace("\nclass", f"{imported}\nclass", 1), encoding="utf-8")
+    assert "ExampleConfig declares 'rounds', which is called 'epochs' now" in load_registry().broken["bad"].reason
+
+
 def test_a_broken_file_leaves_no_half_made_module_behind(folder: Path) -> None:
     (folder / "bad.py").write_text("done = True\nraise ValueError", encoding="utf-8")
     load_registry()
@@ -228,7 +241,7 @@ def test_a_declared_study_is_found_by_its_name(planted: Registry) -> None:
         ("example", "paper", {}, (1.0, 20, "soft")),
         ("example", "quick", {}, (1.0, 5, "hard")),
         ("example@long", "quick", {}, (1.0, 50, "hard")),
-        ("example@long", "quick", {"rounds": 7}, (1.0, 7, "hard")),
+        ("example@long", "quick", {"epochs": 7}, (1.0, 7, "hard")),
         ("example@slow", "paper", {"mode": "hard"}, (0.5, 20, "hard")),
     ],
 )
@@ -236,20 +249,27 @@ def test_settings_are_defaults_then_preset_then_variant_then_overrides(
     planted: Registry, key: str, preset: str, overrides: dict[str, object], expected: tuple[object, ...]
 ) -> None:
     config = planted.choose(key).config(preset, overrides)
-    assert (config.rate, config.rounds, config.mode) == expected
+    assert (config.rate, config.epochs, config.mode) == expected
+
+
+@pytest.mark.parametrize("wrong", ["quik", "quicks"])
+def test_a_misspelt_preset_gets_its_neighbour_and_the_list(planted: Registry, wrong: str) -> None:
+    wanted = rf"^unknown preset '{wrong}'; did you mean 'quick'\?; use one of paper, quick, smoke, standard$"
+    with pytest.raises(UserError, match=wanted):
+        planted.choose("example").config(wrong)
 
 
 def test_a_setting_that_does_not_exist_gets_its_neighbour_and_the_list(planted: Registry) -> None:
-    wanted = r"example has no setting 'ruonds'; did you mean 'rounds'\?; it has rate, rounds, mode"
+    wanted = r"example has no setting 'epohcs'; did you mean 'epochs'\?; it has rate, epochs, mode"
     with pytest.raises(UserError, match=wanted):
-        planted.choose("example").config("quick", {"ruonds": 3})
+        planted.choose("example").config("quick", {"epohcs": 3})
 
 
 @pytest.mark.parametrize(
     ("values", "named"),
     [
         ({"rate": 0}, "example.rate=0"),
-        ({"rounds": 2.5}, "example.rounds=2.5"),
+        ({"epochs": 2.5}, "example.epochs=2.5"),
         ({"mode": "loud"}, "example.mode='loud'"),
     ],
 )
@@ -264,4 +284,4 @@ def test_an_impossible_value_is_refused_in_one_line_that_names_it(
 
 def test_settings_cannot_be_changed_once_they_are_made(planted: Registry) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        planted.choose("example").config("quick").rounds = 3
+        planted.choose("example").config("quick").epochs = 3

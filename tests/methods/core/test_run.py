@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from methods.core import run as run_module
-from methods.core.run import Progress, Run, Stop
-from tests.methods.data import make_run, textures
+from methods.core.run import Progress, Run
+from tests.methods.data import Stop, make_run, textures
 from tests.methods.states import differences
 
 STEPS = 4
@@ -277,8 +277,28 @@ def test_a_watcher_leaves_generators_and_the_mode_of_every_module_as_they_were()
 
 def test_a_required_method_comes_from_the_harness() -> None:
     asked: list[str] = []
-    run = make_run(resolve=lambda name: asked.append(name))  # type: ignore[arg-type,return-value]
-    run.fitted("base@ce")
+
+    def resolve(name: str) -> Clock:
+        asked.append(name)
+        return Clock()
+
+    run = make_run(resolve=resolve)  # type: ignore[arg-type]
+    assert isinstance(run.fitted("base@ce", Clock), Clock)
     assert asked == ["base@ce"]
     with pytest.raises(LookupError, match="cannot supply the required method 'base'"):
-        make_run().fitted("base")
+        make_run().fitted("base", Clock)
+
+
+def test_a_required_method_of_another_kind_is_refused() -> None:
+    run = make_run(resolve=lambda name: Clock())  # type: ignore[arg-type,return-value]
+    with pytest.raises(TypeError, match=r"^the required method 'base' is a Clock, not a Training$"):
+        run.fitted("base", Training)
+
+
+def test_figures_noted_between_epochs_make_a_row_of_their_own() -> None:
+    run = make_run()
+    run.record(figure=1.0)
+    for _ in run.epochs(1):
+        run.record(figure=2.0)
+    run.record(figure=3.0)
+    assert [(row["epoch"], row["steps"], row["figure"]) for row in run.history.rows] == [(0, 0, n) for n in (1, 2, 3)]

@@ -287,7 +287,7 @@ def test_the_affine_part_of_elastic_moves_three_points_by_no_more_than_the_jitte
 def test_the_displacement_of_elastic_shrinks_with_the_image(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """White noise of variance 1/3 behind a Gaussian of sigma has the variance 1 / (12 pi sigma^2)."""
     monkeypatch.setattr(corruptions, "ELASTIC_JITTER", (0.0,) * 5)
-    slope = 224 // size  # grey levels a pixel, so that equal shares of the side count equally
+    slope = 224 // size  # grey levels per pixel, so that equal shares of the side count equally
     ramp = (slope * torch.arange(size)).to(torch.uint8).expand(2, 3, size, size).clone()
     change = (corrupted(ELASTIC, ramp, 4).double() - ramp)[..., 16:-16]
     expected = 17.08 / (np.sqrt(12 * np.pi) * 2.44)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from methods.core.images.joined import JoinedImages
+from datasets.types import ImageSet
+from methods.core.images.joined import JoinedImages, JoinedPool
 from tests.methods.data import textures
 
 
@@ -40,8 +41,16 @@ def test_a_part_of_it_shows_its_own_images_alone() -> None:
     assert hidden.ids.tolist() == ["image-000000", "image-000001"]
 
 
+def test_whoever_holds_a_view_reaches_neither_the_pool_nor_its_parts() -> None:
+    some = joined()[0].take(np.array([7, 2]))
+    assert type(some) is ImageSet
+    with pytest.raises(IndexError):
+        some.batch(np.array([2]))
+    assert not {"pool", "parts"} & {*dir(some), *dir(JoinedPool([some]))}
+
+
 def test_labels_that_do_not_fit_and_sides_that_differ_are_refused() -> None:
-    with pytest.raises(ValueError, match="one entry an image"):
+    with pytest.raises(ValueError, match="one entry per image"):
         JoinedImages([textures(2, 3, 32)], np.zeros(2, dtype=np.int64), ("real",))
     with pytest.raises(ValueError, match="sizes"):
         JoinedImages([textures(2, 3, 32), textures(2, 3, 64)], np.zeros(12, dtype=np.int64), ("real",))

@@ -36,8 +36,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import brentq
-from scipy.spatial.distance import cdist
 
 from methods.core.method import Floats
 from methods.core.network_method import open_softmax
@@ -178,6 +176,8 @@ def fit_gumbel_min(tail: Floats) -> tuple[float, float]:
     Args:
         tail: (n,) finite values, at least two of them different.
     """
+    from scipy.optimize import brentq
+
     top, span = tail.max(), np.ptp(tail)
     t = (tail - top) / span
 
@@ -195,6 +195,8 @@ def fit_gumbel_min(tail: Floats) -> tuple[float, float]:
 
 def distances(vectors: Floats, means: Floats, kind: Distance, euclidean_weight: float) -> Floats:
     """(N, K) distances of rows (N, D) to means (K, D); NaN where the cosine of a zero vector is asked for."""
+    from scipy.spatial.distance import cdist
+
     if kind == "euclidean":
         return cdist(vectors, means, "euclidean")
     cosine = cdist(vectors, means, "cosine")

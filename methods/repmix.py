@@ -35,7 +35,6 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision.transforms.v2.functional import resize
 
 from datasets.types import ImageSet
 from methods.core.batches import Batch, Batches, Transform, normalise
@@ -139,6 +138,14 @@ def detection_loss(detection: Tensor, labels: Tensor, beta: Tensor, fake_weight:
     fake = (labels > 0).long()
     weight = torch.where(fake > 0, fake_weight, 1.0)
     return source_loss(detection, fake, beta * weight)
+
+
+def resized(pixels: Tensor, side: int) -> Tensor:
+    """Bytes (B, 3, H, W) brought to a square of that side, bilinearly with antialiasing."""
+    from torchvision.transforms.v2.functional import resize  # more than a second of start-up, for one geometry alone
+
+    scaled: Tensor = resize(pixels, [side, side])
+    return scaled
 
 
 class RepMixConfig(NetworkConfig):
@@ -255,15 +262,15 @@ class RepMix(NetworkMethod):
         )
 
         def augmented(pixels: Tensor, generator: torch.Generator) -> Tensor:
-            resized = pixels if native else resize(pixels, [config.resize, config.resize])
-            cropped = random_crop(random_flip(resized, generator), side, generator)
+            whole = pixels if native else resized(pixels, config.resize)
+            cropped = random_crop(random_flip(whole, generator), side, generator)
             return normalise(corrupt(cropped, generator))
 
         return augmented
 
     def prepare(self, pixels: Tensor) -> Tensor:
         config = self.config
-        return normalise(pixels if config.geometry == "native" else resize(pixels, [config.crop, config.crop]))
+        return normalise(pixels if config.geometry == "native" else resized(pixels, config.crop))
 
     # -- training ------------------------------------------------------------------------------------
 

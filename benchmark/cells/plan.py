@@ -40,7 +40,7 @@ def choose_methods(registry: Registry, keys: Sequence[str], overrides: Overrides
 
 
 def _request(choice: Choice, overrides: Overrides, variant: str | None) -> Request:
-    changes = overrides.get(choice.plugin.name, {})
+    changes = choice.plugin.Config.under_present_names(overrides.get(choice.plugin.name, {}))
     if not changes:
         return Request(choice, label=choice.variant)
     if variant in choice.plugin.VARIANTS:

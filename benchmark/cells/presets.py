@@ -14,8 +14,7 @@ import yaml
 
 from datasets.errors import UserError
 from datasets.settings import DataSettings
-from methods.core.registry import validated
-from methods.core.settings import RunSettings
+from methods.core.settings import RunSettings, unknown_preset, validated
 
 FOLDER = Path(__file__).parents[1] / "presets"
 CUSTOM = "custom-"
@@ -50,7 +49,7 @@ def load_preset(name: str, dataset: str, overrides: Overrides, label: str | None
         UserError: no such preset, or a setting does not exist or has an impossible value.
     """
     if name not in preset_names():
-        raise UserError(f"unknown preset '{name}'; use one of {', '.join(preset_names())}")
+        raise UserError(unknown_preset(name))
     if label is not None:
         _check_label(label, overrides)
     content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))

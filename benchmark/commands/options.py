@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from joblib import cpu_count
-
 from benchmark.cells.presets import preset_names
 from benchmark.running.backends import BACKENDS
 from datasets.core.command import Parser
@@ -131,7 +129,9 @@ def job_count(text: str, device: str, preset: Preset) -> int:
     Raises:
         UserError: neither `auto` nor a positive number.
     """
-    from methods.core.device import choose, is_accelerator  # torch, which a look at the options does not need
+    from joblib import cpu_count  # both of no use to a look at the options, which should be quick
+
+    from methods.core.device import choose, is_accelerator
 
     if text == "auto":
         return 1 if is_accelerator(choose(device)) else max(1, cpu_count() // preset.run.threads)

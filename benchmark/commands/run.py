@@ -18,28 +18,16 @@ from benchmark.running.backends import connect
 from benchmark.running.missing import compute_missing, without_curve
 from benchmark.running.runner import Execution
 from datasets.catalogue import DataRequest
-from datasets.console import say, show_markdown, show_rows, warn
+from datasets.console import say, show_markdown, show_rows
 from datasets.core.split_list import number_list, split_list
 from datasets.errors import UserError
 from datasets.types import Dataset
 from methods.core.device import choose
-from methods.core.registry import Registry, load_registry
-
-
-def run_all(options: RunOptions) -> int:
-    """Do what the options ask for; the exit status.
-
-    Raises:
-        UserError: the request cannot be run.
-    """
-    registry = load_registry()
-    for broken in registry.broken.values():
-        warn(f"method '{broken.name}' is left out: {broken.path}: {broken.reason}")
-    return list_methods(registry) if options.list else plan_and_run(options, registry)
+from methods.core.registry import Registry
 
 
 def plan_and_run(options: RunOptions, registry: Registry) -> int:
-    """Turn the options into cells, and run or show them.
+    """Turn the options into cells, and run or show them; the exit status.
 
     Raises:
         UserError: the request cannot be run.
@@ -118,17 +106,6 @@ def refuse_name_clash(cells: Sequence[Cell], requests: Sequence[Request], preset
         if record is not None and record.hash != cell.hash:
             held = f"{store.folder(cell)} holds results with other settings"
             raise UserError(f"{held}; choose another --variant, or add --force to replace them")
-
-
-def list_methods(registry: Registry) -> int:
-    rows = [
-        [name, plugin.kind, plugin.title, ", ".join(plugin.VARIANTS), ", ".join(plugin.requires), plugin.paper]
-        for name, plugin in registry.items()
-    ]
-    show_rows("methods", ["name", "kind", "title", "variants", "needs", "paper"], rows)
-    studies = [[name, ", ".join(keys)] for name, keys in registry.ablations.items()]
-    show_rows("studies (--ablation)", ["name", "rows"], studies)
-    return 0
 
 
 def show_plan(cells: Sequence[Cell], store: Store) -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -62,6 +61,8 @@ def missing(cell: Path, requests: Iterable[KMeansRequest]) -> list[KMeansRequest
 
 def compute(tasks: Sequence[tuple[Path, KMeansRequest]], jobs: int = 1) -> Iterator[Path]:
     """Cluster and keep, side by side, one thread each; yields the cell of each task as it ends."""
+    from joblib import Parallel, delayed
+
     pool = Parallel(min(jobs, max(1, len(tasks))), return_as="generator_unordered", batch_size=1)
     yield from pool(delayed(cluster_cell)(cell, request) for cell, request in tasks)
 

@@ -18,7 +18,6 @@ from itertools import combinations_with_replacement, permutations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 from datasets.seeds import seed_of
 
@@ -66,6 +65,8 @@ def compare(ours: pd.DataFrame, published: pd.Series[float]) -> Agreement:
             split has no figure.
         published: figures by title, on any scale of the same direction.
     """
+    from scipy.stats import kendalltau
+
     published = published.dropna()
     splits = ours.shape[1]
     complete = ours.dropna()
@@ -144,6 +145,8 @@ def p_value(ours: Floats, published: Floats) -> tuple[float, str]:
     Args:
         ours, published: (R,) figures of the same rows, neither all tied.
     """
+    from scipy.stats import kendalltau
+
     tied = any(np.unique(figures).size < figures.size for figures in (ours, published))
     if not tied:
         return float(kendalltau(ours, published, method="exact").pvalue), "exact"

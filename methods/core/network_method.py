@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit, logsumexp
 from torch import Tensor, nn
 
 from datasets.types import ImageSet
@@ -223,5 +222,7 @@ def open_softmax(logits: Floats, unknown: Floats) -> tuple[Floats, Floats]:
         (N, K) the entries of the known classes, as P(known) x P(class | known), so that an image that is surely
         unknown still has a best class; and (N,) P(known), precise where it is small.
     """
+    from scipy.special import expit, logsumexp
+
     known = expit(logsumexp(logits, axis=1) - unknown)
     return cast(Floats, softmax(logits) * np.maximum(known, LEAST)[:, None]), known

@@ -15,13 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from datasets.core.text import did_you_mean
 from datasets.errors import UserError
 from methods.core.key import parse_key, row_key
 from methods.core.method import Plugin
-from methods.core.settings import PRESET_NAMES
+from methods.core.settings import PRESET_NAMES, unknown_preset, validated
 
 ENTRY_POINTS = "osma_bench.methods"
 FOLDERS_VARIABLE = "OSMA_BENCH_PLUGINS"  # further folders of plugin files, separated like PATH
@@ -45,11 +43,6 @@ def register(name: str) -> Callable[[P], P]:
         return plugin
 
     return name_it
-
-
-def unknown_preset(name: str) -> str:
-    """What is wrong with the name of a preset, and which ones there are."""
-    return f"unknown preset '{name}'{did_you_mean(name, PRESET_NAMES)}; use one of {', '.join(PRESET_NAMES)}"
 
 
 @dataclass(frozen=True)
@@ -88,20 +81,6 @@ class Choice:
         for name in self.plugin.Config.gone().intersection(changes):
             raise UserError(f"setting {self.plugin.name}.{name} never acted and is gone; leave it out")
         return validated(self.plugin.Config, changes, self.plugin.name)
-
-
-def validated(settings: type[BaseModel], values: Mapping[str, Any], owner: str) -> Any:
-    """Build settings; a mistake becomes one line that names the setting and, if it was misspelt, a neighbour."""
-    try:
-        return settings(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            fields = settings.model_fields
-            hint = did_you_mean(key, fields)
-            raise UserError(f"{owner} has no setting '{key}'{hint}; it has {', '.join(fields)}") from None
-        raise UserError(f"setting {owner}.{key}={first['input']!r} is refused: {first['msg'].lower()}") from None
 
 
 class Registry(Mapping[str, type[Plugin]]):

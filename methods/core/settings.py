@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from datasets.core.text import did_you_mean
 from datasets.errors import UserError
 
 PRESET_NAMES = ("paper", "quick", "smoke", "standard")  # by which methods declare what a preset changes
@@ -74,3 +75,22 @@ class RunSettings(Settings):
     resident_megabytes: int = Field(default=4096, ge=0)  # largest image set that is kept on the device
     inference_batch: int = Field(default=256, ge=1)  # images per forward pass without gradients
     save_every_seconds: float = Field(default=60.0, ge=0)  # how much work a kill may cost
+
+
+def validated(settings: type[BaseModel], values: Mapping[str, Any], owner: str) -> Any:
+    """Build settings; a mistake becomes one line that names the setting and, if it was misspelt, a neighbour."""
+    try:
+        return settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            fields = settings.model_fields
+            hint = did_you_mean(key, fields)
+            raise UserError(f"{owner} has no setting '{key}'{hint}; it has {', '.join(fields)}") from None
+        raise UserError(f"setting {owner}.{key}={first['input']!r} is refused: {first['msg'].lower()}") from None
+
+
+def unknown_preset(name: str) -> str:
+    """What is wrong with the name of a preset, and which ones there are."""
+    return f"unknown preset '{name}'{did_you_mean(name, PRESET_NAMES)}; use one of {', '.join(PRESET_NAMES)}"

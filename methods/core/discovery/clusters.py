@@ -10,11 +10,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from methods.core.discovery.hashing import Floats, Ints
@@ -29,6 +24,9 @@ def start_clusters(rows: Floats, count: int, steps: int, rng: np.random.Generato
     loses all its rows is put on the farthest one. Fewer than `count` clusters come out where rows repeat.
     One thread: sums in another order would give other clusters.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     centres = seeds(rows, count, rng)
     model = KMeans(len(centres), init=centres, n_init=1, max_iter=steps, tol=0.0, algorithm="lloyd")
     with threadpool_limits(1), warnings.catch_warnings():
@@ -101,6 +99,10 @@ def components(centres: Floats, connection: Connection = "strong", max_distance:
     strong: only mutual nearest neighbours come together; weak: whole chains. Of equally near centres
     the one with the lower position counts.
     """
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial.distance import cdist
+
     distances = cdist(centres, centres)
     np.fill_diagonal(distances, np.inf)
     nearest, position = distances.argmin(axis=1), np.arange(len(centres))

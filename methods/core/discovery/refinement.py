@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.svm import SVC
 
 from methods.core.discovery.clusters import compact, group_means
 from methods.core.discovery.hashing import Bools, Ints
@@ -56,6 +55,8 @@ def refine(groups: Ints, features: Features, first: int, rule: RefineRule, rng: 
 
 def recognise(members: Features, others: Features, rule: RefineRule) -> Bools:
     """(m,) which members the machine puts on their own side; all if there is nobody on the other."""
+    from sklearn.svm import SVC
+
     if not len(others):
         return np.ones(len(members), dtype=bool)
     gamma = "auto" if rule.gamma is None else rule.gamma

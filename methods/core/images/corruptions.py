@@ -22,7 +22,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from methods.core.images.jpeg import through_jpeg
@@ -260,6 +259,8 @@ def disk(radius: int, edge: float, scale: float) -> Floats:
     The kernel for 224 px, an array of little squares, is laid over pixels that are 1 / scale times
     as wide; each gets what lies on it. All radii give the same shape, odd and square.
     """
+    from scipy.ndimage import gaussian_filter
+
     reach = DEFOCUS_RADIUS[-1] + 2
     axis = np.arange(-reach, reach + 1)
     filled = (axis[:, None] ** 2 + axis**2 <= radius**2).astype(np.float64)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 Floats = NDArray[np.float64]
@@ -21,6 +20,8 @@ def on_both_axes(operator: Tensor, x: Tensor) -> Tensor:
 
 def gaussian_matrix(size: int, sigma: float, border: Literal["nearest", "reflect"], truncate: float) -> Floats:
     """(size, size): filters a column."""
+    from scipy.ndimage import gaussian_filter1d
+
     return gaussian_filter1d(np.eye(size), sigma, axis=0, mode=border, truncate=truncate)
 
 

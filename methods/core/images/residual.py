@@ -13,9 +13,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-import pywt
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 Real = NDArray[np.floating[Any]]
 
@@ -26,6 +24,8 @@ GRAY = (0.29893602, 0.58704307, 0.11402090)  # weights of R, G, B; they add up t
 
 def useful_levels(image_size: int, most: int = 4) -> int:
     """Levels of the wavelet transform, at most `most`, that still see more than their own border."""
+    import pywt
+
     return min(most, int(pywt.dwt_max_level(image_size, pywt.Wavelet(WAVELET).dec_len)))
 
 
@@ -39,6 +39,8 @@ def noise_share(coefficients: Real, variance: float | Real) -> Real:
         coefficients: (..., H, W).
         variance: of the noise, > 0; a scalar or one value per image, (..., 1, 1).
     """
+    from scipy.ndimage import uniform_filter
+
     energy = np.square(coefficients)
     sizes = [(1,) * (energy.ndim - 2) + (side, side) for side in WINDOWS]
     least = uniform_filter(energy, sizes[0], mode="constant")
@@ -58,6 +60,8 @@ def wavelet_residual(images: NDArray[Any], sigma: float, levels: int) -> NDArray
         sigma: standard deviation of the noise on that scale; details weaker than it pass whole.
         levels: of the wavelet transform.
     """
+    import pywt
+
     approximation, *details = pywt.wavedec2(images.astype(np.float32), WAVELET, level=levels, axes=(-2, -1))
     noise = [tuple(band * noise_share(band, sigma**2) for band in level) for level in details]
     residual = pywt.waverec2([np.zeros_like(approximation), *noise], WAVELET, axes=(-2, -1))

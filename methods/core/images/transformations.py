@@ -19,7 +19,6 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage.filters import rank
 from torch import Tensor
 
 from datasets.types import Pixels
@@ -186,6 +185,8 @@ def jpeg(image: Pixels, qualities: Sequence[int]) -> Pixels:
 
 def median_blur(image: Pixels, kernel: int) -> Pixels:
     """An image (H, W, 3) after a median over kernel x kernel pixels; borders are repeated outwards."""
+    from skimage.filters import rank
+
     radius, square = kernel // 2, np.ones((kernel, kernel), dtype=np.uint8)
     padded = np.pad(image, ((radius, radius), (radius, radius), (0, 0)), mode="edge")
     channels = [rank.median(channel, square) for channel in np.moveaxis(padded, 2, 0)]  # type: ignore[no-untyped-call]

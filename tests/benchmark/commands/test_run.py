@@ -319,10 +319,10 @@ def test_numbers_of_another_form_are_refused(text):
 def test_jobs_follow_the_cores_and_the_threads_of_a_cell_unless_given(monkeypatch):
     preset = load_preset("smoke", "toy", {})
     two = load_preset("smoke", "toy", {"run": {"threads": 3}})
-    monkeypatch.setattr("benchmark.commands.options.cpu_count", lambda: 8)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     assert job_count("5", "cpu", preset) == 5
     assert (job_count("auto", "cpu", preset), job_count("auto", "cpu", two)) == (8, 2)
-    monkeypatch.setattr("benchmark.commands.options.cpu_count", lambda: 1)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1)
     assert job_count("auto", "cpu", two) == 1
     monkeypatch.setattr("methods.core.device.is_accelerator", lambda device: True)
     assert job_count("auto", "cpu", preset) == 1

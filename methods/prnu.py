@@ -137,12 +137,12 @@ class Prnu(Method):
         if images.image_size != self.task.image_size:
             sizes = f"{images.image_size}-px images with fingerprints of {self.task.image_size} px"
             raise UserError(f"{self.name} cannot compare {sizes}; fit it again on images of that size")
-        judged = [self.judge(in_main_memory(batch)) for batch in self.run.sweep(images, BATCH)]
-        scores = np.concatenate([scores for scores, _ in judged])
-        features = np.concatenate([features for _, features in judged])
+        found = [self.correlated(in_main_memory(batch)) for batch in self.run.sweep(images, BATCH)]
+        scores = np.concatenate([scores for scores, _ in found])
+        features = np.concatenate([features for _, features in found])
         return Prediction(scores, scores.max(axis=1), features)
 
-    def judge(self, pixels: Pixels) -> tuple[Floats, NDArray[np.float32]]:
+    def correlated(self, pixels: Pixels) -> tuple[Floats, NDArray[np.float32]]:
         """Correlations (B, K) and features (B, K [+ spectrum^2]) of bytes (B, 3, H, W)."""
         residuals = self.clean(self.residuals(pixels))
         residuals[residuals.std(axis=(1, 2, 3)) < EMPTY] = 0
@@ -196,14 +196,14 @@ class RunningSums:
 
     def add(self, residuals: NDArray[np.float32], pixels: Pixels, labels: NDArray[np.int64]) -> None:
         """Add residuals of images, both (B, 3, H, W), with their classes (B,)."""
-        evidence: Real = residuals
+        signal: Real = residuals
         weights: Real = np.ones_like(residuals)
         if self._kind == "likelihood":
-            evidence = residuals * (pixels.astype(np.float32) / 255)
+            signal = residuals * (pixels.astype(np.float32) / 255)
             weights = np.square(TRUST[pixels] * unsaturated(pixels))
         for label in np.unique(labels):
             rows = labels == label
-            self._numerator[label] += evidence[rows].sum(axis=0, dtype=np.float64)
+            self._numerator[label] += signal[rows].sum(axis=0, dtype=np.float64)
             self._denominator[label] += weights[rows].sum(axis=0, dtype=np.float64)
 
     def estimate(self) -> Floats:

@@ -104,7 +104,7 @@ class RepMixNet(nn.Module):
         embedding: Tensor = self.embedding(maps.mean(dim=(2, 3)))
         return embedding
 
-    def judge(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+    def heads(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Source logits (B, K), gated if the gate is on, and detection logits (B, 2) for real and fake."""
         source, detection = self.source(embedding), self.detector(embedding)
         return gated(source, detection) if self.gate else source, detection
@@ -283,7 +283,7 @@ class RepMix(NetworkMethod):
 
     def terms(self, embedding: Tensor, labels: Tensor, beta: Tensor) -> dict[str, Tensor]:
         """Both losses of embeddings (B, E) with labels and coefficients (B, m)."""
-        logits, detection = self.net.judge(embedding)
+        logits, detection = self.net.heads(embedding)
         detector = detection_loss(detection, labels, beta, self.fake_weight)
         return {"source": source_loss(logits, labels, beta), "detection": self.config.detection_weight * detector}
 
@@ -299,7 +299,7 @@ class RepMix(NetworkMethod):
 
     def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.net.embed(images)
-        return self.net.judge(embedding)[0], embedding
+        return self.net.heads(embedding)[0], embedding
 
 
 def coefficients(count: int, concentration: float) -> Tensor:

@@ -122,7 +122,7 @@ def _inside(axes: Axes, middles: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _number(axes: Axes, middles: NDArray[np.float64], positions: NDArray[np.int64]) -> None:
     """Write the numbers of some points beside them, joined to their points by lines."""
-    unit = INCH / axes.figure.dpi  # typographic points a pixel
+    unit = INCH / axes.figure.dpi  # typographic points per pixel
     points = unit * axes.transData.transform(middles)
     box = axes.get_window_extent()
     area = unit * np.array([[box.x0, box.y0], [box.x1, box.y1]])

@@ -64,7 +64,7 @@ def load_entries(folder: Path, origin: str) -> list[Entry]:
 
 
 def merge(committed: Iterable[Entry], local: Iterable[Entry]) -> list[Entry]:
-    """One origin a row: this machine's where it has computed any cell of the row, else the committed ones."""
+    """One origin for every row: this machine's where it has computed any cell of the row, else the committed ones."""
     local = list(local)
     own = {(entry.key, entry.protocol) for entry in local}
     return [entry for entry in committed if (entry.key, entry.protocol) not in own] + local

@@ -51,7 +51,7 @@ class Cost:
     Attributes:
         parameters: weights that inference uses.
         train_seconds: of wall clock, without watching.
-        images_per_second: that were judged.
+        images_per_second: that were predicted.
         peak_memory: in bytes.
     """
 

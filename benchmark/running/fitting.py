@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ class DiscoveryWork(Work):
     """What a cell of a discovery method keeps."""
 
     groups: Groups
-    log: list[dict[str, Any]]  # one row for every iteration, as the method wrote it
+    log: Sequence[Mapping[str, object]]  # one row for every iteration, as the method wrote it
 
     def save(self, folder: Path) -> None:
         self.groups.save(folder)

@@ -18,7 +18,7 @@ class Job:
     data: DataRequest
     results: Path
     device: str
-    curve: bool = False  # also judge the test images after every epoch; without influence on the weights
+    curve: bool = False  # also predict the test images after every epoch; without influence on the weights
     released: Path | None = None  # folder of released weights, which the method takes instead of being trained
 
 

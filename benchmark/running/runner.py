@@ -35,7 +35,7 @@ class Execution:
     jobs: int = 1
     backend: str = "loky"
     fail_fast: bool = False
-    curve: bool = False  # judge the test images after every epoch, too
+    curve: bool = False  # also predict the test images after every epoch
     released: Mapping[str, Path] = field(default_factory=dict)  # folders of released weights by the key of their row
 
     def job(self, cell: Cell) -> Job:

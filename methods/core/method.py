@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -61,7 +61,7 @@ class Discovery:
 
     groups: NDArray[np.int64]
     discovered: NDArray[np.bool_]
-    log: list[dict[str, Any]]
+    log: Sequence[Mapping[str, object]]
 
 
 @dataclass(frozen=True)

@@ -78,12 +78,12 @@ def test_pairs_become_one_row_in_training_and_single_images_keep_theirs() -> Non
 
 def test_heads_are_linear_in_the_embedding_and_the_gate_can_be_left_out() -> None:
     net, embedding = network(), torch.rand(5, 8)
-    logits, detection = net.judge(embedding)
+    logits, detection = net.heads(embedding)
     source = embedding @ net.source.weight.T + net.source.bias
     torch.testing.assert_close(detection, embedding @ net.detector.weight.T + net.detector.bias)
     torch.testing.assert_close(logits, gated(source, detection))
     net.gate = False
-    torch.testing.assert_close(net.judge(embedding)[0], source)
+    torch.testing.assert_close(net.heads(embedding)[0], source)
 
 
 # -- mixing ------------------------------------------------------------------------------------------

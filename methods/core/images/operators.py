@@ -19,7 +19,7 @@ def on_both_axes(operator: Tensor, x: Tensor) -> Tensor:
 
 
 def gaussian_matrix(size: int, sigma: float, border: Literal["nearest", "reflect"], truncate: float) -> Floats:
-    """(size, size): filters a column."""
+    """(size, size): filters one column."""
     from scipy.ndimage import gaussian_filter1d
 
     return gaussian_filter1d(np.eye(size), sigma, axis=0, mode=border, truncate=truncate)

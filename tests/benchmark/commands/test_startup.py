@@ -1,4 +1,4 @@
-"""What a command waits for before it answers: libraries that take seconds to import are imported where they are used."""
+"""What a command waits for before it answers: slow libraries are imported where they are used."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ FOR_MODELS = HEAVY - {"torch", "pandas", "joblib", "scipy"}
 SCRIPT = """
 import atexit, runpy, sys
 atexit.register(lambda: print("imported", *sorted(sys.modules)))
-{prepare}
 sys.argv = {argv!r}
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
 
 
-def imported(module: str, *argv: str, prepare: str = "") -> set[str]:
+def imported(module: str, *argv: str) -> set[str]:
     """Top-level packages that a fresh interpreter holds after running a command well."""
-    script = SCRIPT.format(argv=[module, *argv], module=module, prepare=prepare)
+    script = SCRIPT.format(argv=[module, *argv], module=module)
     done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()[1:]}
 

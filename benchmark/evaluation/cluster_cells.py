@@ -19,7 +19,7 @@ from benchmark.cells.files import Arrays, read_arrays, write_arrays
 from benchmark.evaluation.figures import KMeansClusters
 from benchmark.evaluation.parts import ALL, in_pool, pool_order, true_classes
 from benchmark.evaluation.predictions import Predictions
-from benchmark.metrics.clustering import Normalisation, cluster, compare
+from benchmark.metrics.clustering import Normalisation, cluster, cluster_figures
 from datasets.errors import UserError
 
 FEATURES, FOLDER = "features.npz", "clusters"
@@ -136,6 +136,6 @@ _FACTS = ("normalisation", "k", "effective_k", "seed", "n_init", "inertia", "ite
 def _figures(kept: Arrays, predictions: Predictions, truth: NDArray[np.int64]) -> KMeansClusters:
     pool = str(kept["pool"])
     inside = in_pool(predictions.part, pool)
-    found = compare(truth[inside], kept["ids"].astype(np.int64))
+    found = cluster_figures(truth[inside], kept["ids"].astype(np.int64))
     facts = {name: kept[name].item() for name in _FACTS}
     return KMeansClusters(pool, found.images, found.classes, found.clusters, found.figures, **facts)

@@ -24,7 +24,7 @@ from benchmark.evaluation.parts import (
     pool_order,
     true_classes,
 )
-from benchmark.metrics.clustering import compare
+from benchmark.metrics.clustering import cluster_figures
 from benchmark.metrics.open_set import VERSION
 from datasets.types import Split
 from methods.core.images.joined import JoinedImages
@@ -78,7 +78,7 @@ class Groups(Answers):
     def _clusters(
         self, pool: str, of: Literal["all", "discovered"], chosen: NDArray[np.bool_], inside: NDArray[np.bool_]
     ) -> FoundClusters:
-        found = compare(true_classes(self.part, self.label)[chosen], self.group[chosen])
+        found = cluster_figures(true_classes(self.part, self.label)[chosen], self.group[chosen])
         coverage = float(chosen.sum() / inside.sum()) if inside.any() else None
         return FoundClusters(pool, found.images, found.classes, found.clusters, found.figures, of, coverage)
 

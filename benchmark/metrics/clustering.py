@@ -207,7 +207,7 @@ CLUSTER_METRICS = by_name(
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ClusterFigures:
     """How well clusters agree with true classes: sizes, and figures by metric, none where there are no images."""
 
     images: int
@@ -216,9 +216,9 @@ class Agreement:
     figures: Mapping[str, float]
 
 
-def compare(truth: Ints, clusters: Ints) -> Agreement:
+def cluster_figures(truth: Ints, clusters: Ints) -> ClusterFigures:
     """Sizes and every metric of the clusters (N,) of images of true classes (N,); N may be 0."""
     figures = (
         {name: metric(truth=truth, clusters=clusters) for name, metric in CLUSTER_METRICS.items()} if len(truth) else {}
     )
-    return Agreement(len(truth), len(np.unique(truth)), len(np.unique(clusters)), figures)
+    return ClusterFigures(len(truth), len(np.unique(truth)), len(np.unique(clusters)), figures)

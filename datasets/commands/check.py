@@ -30,8 +30,6 @@ class CheckOptions(DataOptions):
 class Check(Command[CheckOptions]):
     """Checks of lists and images."""
 
-    name = "check"
-    help = "whether a data set is in order"
     description = "Check lists and images. Exit status: 0 clean, 1 warnings, 2 unusable."
     options = CheckOptions
 

@@ -27,8 +27,6 @@ class DownloadOptions:
 class Download(Command[DownloadOptions]):
     """The files of a published record."""
 
-    name = "download"
-    help = "get the published images"
     description = "Download the images of OSMA (about 50 GB) and unpack them. A stopped download goes on where it was."
     options = DownloadOptions
 

@@ -46,8 +46,6 @@ class ExportOptions(SizeOptions):
 class Export(Command[ExportOptions]):
     """The embedded data set as files."""
 
-    name = "export"
-    help = "write images and lists in OSMA's layout"
     description = (
         "Write the embedded data set as image files in the layout of OSMA, to be used with --dataset osma. "
         "Give a preset's sizes to get, under that preset, the same figures from the files."

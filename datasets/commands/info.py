@@ -35,8 +35,6 @@ class InfoOptions(DataOptions):
 class Info(Command[InfoOptions]):
     """Counts, and a picture if one is wanted."""
 
-    name = "info"
-    help = "what a data set holds"
     description = "Show splits, classes and counts."
     options = InfoOptions
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datasets.commands.check import Check
-from datasets.commands.download import Download
-from datasets.commands.export import Export
-from datasets.commands.info import Info
-from datasets.commands.prepare import Prepare
-from datasets.core.command import run_command
+from datasets.core.command import door, run_command
 
-COMMANDS = (Info(), Check(), Prepare(), Export(), Download())
+COMMANDS = {
+    "info": door("datasets.commands.info", "Info", "what a data set holds"),
+    "check": door("datasets.commands.check", "Check", "whether a data set is in order"),
+    "prepare": door("datasets.commands.prepare", "Prepare", "decode ahead of time"),
+    "export": door("datasets.commands.export", "Export", "write images and lists in OSMA's layout"),
+    "download": door("datasets.commands.download", "Download", "get the published images"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

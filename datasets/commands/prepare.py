@@ -30,8 +30,6 @@ class PrepareOptions(DataOptions):
 class Prepare(Command[PrepareOptions]):
     """Decoding ahead of time."""
 
-    name = "prepare"
-    help = "decode ahead of time"
     description = "Decode images ahead of time. Give a preset's sizes to get ready for that preset alone."
     options = PrepareOptions
 

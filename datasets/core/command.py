@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from datasets.errors import UserError
@@ -27,15 +29,11 @@ class Command(ABC, Generic[Options]):
     """One command.
 
     Attributes:
-        name: the word that calls it.
-        help: what it does, in the list of all commands.
-        description: the same in full, on its own page.
+        description: what it does, on its own page; empty: what its door says.
         options: a frozen dataclass with one field per option, named as argparse names it.
     """
 
-    name: ClassVar[str]
-    help: ClassVar[str]
-    description: ClassVar[str]
+    description: ClassVar[str] = ""
     options: type[Options]
 
     @abstractmethod
@@ -56,23 +54,48 @@ def typed(options: type[Options], given: argparse.Namespace) -> Options:
     return options(**{field.name: getattr(given, field.name) for field in fields(options)})
 
 
-def run_command(prog: str, description: str, commands: Sequence[Command[Any]], argv: Sequence[str] | None) -> int:
+@dataclass(frozen=True)
+class Door:
+    """A command before it is asked for: what it does in a few words, and where it lies.
+
+    Only the command that is called is opened, so that nobody waits for the libraries of the others.
+    """
+
+    help: str
+    open: Callable[[], Command[Any]]
+
+
+def door(module: str, command: str, help_: str) -> Door:
+    """The door of a command class in a module, which is imported when it is opened."""
+    return Door(help_, lambda: getattr(importlib.import_module(module), command)())
+
+
+def run_command(prog: str, description: str, doors: Mapping[str, Door], argv: Sequence[str] | None) -> int:
     """Find the command that the first word names and run it.
 
     Args:
         prog: how the program is called, for help texts.
         description: what all commands are about.
-        commands: in the order of the help text.
+        doors: commands by name, in the order of the help text.
         argv: the words; None takes those of the process.
 
     Raises:
         UserError: no such command, its options are wrong, or it cannot be run.
     """
-    by_name = {command.name: command for command in commands}
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words or words[0] not in doors:
+        _overview(prog, description, doors).parse_args(words)
+        raise RuntimeError("an overview has no command of its own")
+    command = doors[words[0]].open()
+    parser = Parser(prog=f"{prog} {words[0]}", description=command.description or doors[words[0]].help)
+    command.add_options(parser)
+    return command.run(typed(command.options, parser.parse_args(words[1:])))
+
+
+def _overview(prog: str, description: str, doors: Mapping[str, Door]) -> Parser:
+    """Says which commands there are, and refuses those that there are not."""
     parser = Parser(prog=prog, description=description)
     places = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in commands:
-        command.add_options(places.add_parser(command.name, help=command.help, description=command.description))
-    given = parser.parse_args(argv)
-    chosen = by_name[given.command]
-    return chosen.run(typed(chosen.options, given))
+    for name, closed in doors.items():
+        places.add_parser(name, help=closed.help)
+    return parser

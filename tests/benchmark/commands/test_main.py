@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,10 @@ from PIL import Image
 from benchmark.cells.files import EVALUATION, HISTORY
 from benchmark.cells.path import CELL
 from benchmark.cells.store import Store
-from benchmark.commands.main import main
+from benchmark.commands.main import COMMANDS, main
 from benchmark.evaluation.predictions import Predictions
 from datasets.console import exit_status
+from datasets.core.command import Parser
 from methods.core.batches import Batch
 from methods.core.method import Task
 from methods.core.registry import load_registry
@@ -264,3 +267,12 @@ def test_a_command_that_cannot_be_read_is_one_line_on_stderr_and_2(capsys, argv)
 
 def test_every_plugin_of_these_tests_is_a_file_of_this_folder():
     assert sorted(load_registry()) == sorted(path.stem for path in PLUGINS.glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_field_of_a_command_is_an_option(name):
+    command, parser = COMMANDS[name].open(), Parser()
+    command.add_options(parser)
+    shown = {action.dest for action in parser._actions if action.help != argparse.SUPPRESS} - {"help"}
+    assert shown == {field.name for field in fields(command.options)}
+    assert COMMANDS[name].help

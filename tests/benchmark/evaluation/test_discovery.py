@@ -18,7 +18,7 @@ from benchmark.evaluation.cell import evaluate_cell
 from benchmark.evaluation.discovery import Groups
 from benchmark.evaluation.parts import PARTS, POOLS, in_pool, pool_order, true_classes
 from benchmark.evaluation.verify import verify_cell
-from benchmark.metrics.clustering import compare
+from benchmark.metrics.clustering import cluster_figures
 from benchmark.running.runner import run_plan
 from methods.core import registry as registry_module
 from tests.benchmark.rows import DATA
@@ -160,6 +160,6 @@ def test_pools_hold_known_test_images_and_the_named_group():
 
 
 def test_agreement_counts_clusters_and_classes():
-    found = compare(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1]))
+    found = cluster_figures(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1]))
     assert (found.images, found.classes, found.clusters) == (6, 2, 2)
     assert [round(found.figures[name], 4) for name in ("purity", "nmi", "ari")] == [0.8333, 0.4787, 0.3243]

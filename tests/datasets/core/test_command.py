@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from datasets.core.command import Command, run_command
+from datasets.core.command import Command, Door, door, run_command
 from datasets.errors import UserError
 
 
@@ -18,8 +18,6 @@ class GreetOptions:
 
 
 class Greet(Command[GreetOptions]):
-    name = "greet"
-    help = "say hello"
     description = "Say hello, several times."
     options = GreetOptions
 
@@ -35,18 +33,27 @@ class Greet(Command[GreetOptions]):
         return options.times
 
 
+def greets(greet: Greet) -> dict[str, Door]:
+    return {"greet": Door("say hello", lambda: greet), "never": door("no.such.module", "Command", "not opened")}
+
+
 def test_a_command_gets_its_options_as_its_own_type_and_its_status_is_passed_on() -> None:
     greet = Greet()
-    assert run_command("program", "Greets.", [greet], ["greet", "you", "--times", "3"]) == 3
+    assert run_command("program", "Greets.", greets(greet), ["greet", "you", "--times", "3"]) == 3
     assert greet.seen == [GreetOptions("you", 3)]
 
 
 def test_the_help_text_lists_commands_and_each_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     for words, expected in ((["--help"], "say hello"), (["greet", "--help"], "Say hello, several times.")):
         with pytest.raises(SystemExit) as ended:
-            run_command("program", "Greets.", [Greet()], words)
+            run_command("program", "Greets.", greets(Greet()), words)
         assert ended.value.code == 0
         assert expected in capsys.readouterr().out
+
+
+def test_a_command_is_imported_when_it_is_called() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        run_command("program", "Greets.", greets(Greet()), ["never"])
 
 
 @pytest.mark.parametrize(
@@ -59,4 +66,4 @@ def test_the_help_text_lists_commands_and_each_has_a_page(capsys: pytest.Capture
 )
 def test_what_argparse_complains_of_is_a_mistake_of_the_user(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        run_command("program", "Greets.", [Greet()], words)
+        run_command("program", "Greets.", greets(Greet()), words)

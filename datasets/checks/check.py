@@ -18,6 +18,7 @@ from datasets.catalogue import DataRequest
 from datasets.checks.audit import Audit, audit
 from datasets.checks.check_lists import annotation_findings, listing_findings
 from datasets.checks.findings import Finding, attempted, exit_of
+from datasets.checks.pixels import passed_findings, pixel_findings
 from datasets.checks.published import published, published_findings
 from datasets.errors import UserError
 from datasets.files.dataset import FileDataset, percent
@@ -60,11 +61,12 @@ class Checked:
         }
 
 
-def check(request: DataRequest, with_audit: bool = False) -> Checked:
+def check(request: DataRequest, with_audit: bool = False, read_again: bool = False) -> Checked:
     """Check a data set; mistakes of the data are findings, not exceptions.
 
     Args:
-        with_audit: also look for confounds, which reads a sample of the image files.
+        with_audit: also look for confounds, which decodes the images and opens a sample of the files.
+        read_again: decode all images that are used once more, and compare their pixels with those that are stored.
     """
     facts: dict[str, Any] = {"dataset": request.name}
     try:
@@ -81,17 +83,21 @@ def check(request: DataRequest, with_audit: bool = False) -> Checked:
         return Checked(facts | _identity(dataset), tuple(findings))
     try:
         findings += image_findings(dataset)
+        findings += passed_findings(dataset)
+        findings += pixel_findings(dataset, read_again)
     except UserError as error:  # a link that leads out of the root
         findings.append(Finding("images", dataset.name, "error", str(error)))
         return Checked(facts, tuple(findings))
-    facts |= _identity(dataset)
     looked_at = audit(dataset) if with_audit and exit_of(findings) < 2 else None
     findings += looked_at.findings if looked_at is not None else ()
+    facts |= _identity(dataset)
     return Checked(facts, tuple(findings), missing_by_folder(dataset), looked_at)
 
 
 def _identity(dataset: Dataset) -> dict[str, Any]:
-    return {"title": dataset.title, "fingerprint": dataset.fingerprint, "coverage": dataset.coverage}
+    """The fingerprint is None where images would have to be decoded for it."""
+    fingerprint = dataset.known_fingerprint if isinstance(dataset, FileDataset) else dataset.fingerprint
+    return {"title": dataset.title, "fingerprint": fingerprint, "coverage": dataset.coverage}
 
 
 def list_findings(dataset: Dataset) -> list[Finding]:

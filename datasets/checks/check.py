@@ -17,11 +17,13 @@ from typing import Any
 from datasets.catalogue import DataRequest
 from datasets.checks.audit import Audit, audit
 from datasets.checks.check_lists import annotation_findings, listing_findings
+from datasets.checks.confounds.label_folders import label_folder_findings
 from datasets.checks.findings import Finding, attempted, exit_of
 from datasets.checks.pixels import passed_findings, pixel_findings
 from datasets.checks.published import published, published_findings
 from datasets.errors import UserError
 from datasets.files.dataset import FileDataset, percent
+from datasets.files.parts import parts_of
 from datasets.osma.dataset import Osma
 from datasets.pixels.ledger import stamp_of
 from datasets.types import Dataset
@@ -104,8 +106,13 @@ def list_findings(dataset: Dataset) -> list[Finding]:
     """Which image is in which role of which split, and what it is said to be."""
     if isinstance(dataset, Osma):
         findings, files = annotation_findings(dataset.layout)
-        return findings + published_findings(files, published())
-    return [finding for split in dataset.all_splits for finding in listing_findings(dataset, split)]
+        findings += published_findings(files, published())
+    else:
+        findings = [finding for split in dataset.all_splits for finding in listing_findings(dataset, split)]
+    if exit_of(findings) < 2 and isinstance(dataset, FileDataset):
+        for split in dataset.all_splits:
+            findings += label_folder_findings(split, parts_of(dataset, split), isinstance(dataset, Osma))
+    return findings
 
 
 def image_findings(dataset: FileDataset) -> Iterator[Finding]:

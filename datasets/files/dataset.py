@@ -54,6 +54,7 @@ class FileDataset(Dataset):
         self._inventory: Inventory | None = None
         self._stored: dict[str, Entry] = {}  # what was looked at, as it was found
         self._chosen = lru_cache(maxsize=None)(self._chosen_now)
+        self._hashed = lru_cache(maxsize=1)(self._fingerprint_without)
         self._digested = lru_cache(maxsize=1)(self._digest_without)
 
     @abstractmethod
@@ -123,8 +124,7 @@ class FileDataset(Dataset):
 
     @property
     def fingerprint(self) -> str:
-        parts = [PREPROCESSING, CHOICE, self.settings.model_dump(), self.recipe(), self.missing, self.pixels]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return self._hashed(self.missing)
 
     @property
     def known_fingerprint(self) -> str | None:
@@ -193,6 +193,10 @@ class FileDataset(Dataset):
 
     def _inventory_now(self) -> Inventory:
         return Inventory.taken(self._names, self._found, self.store.skipped(self._found))
+
+    def _fingerprint_without(self, missing: tuple[str, ...]) -> str:
+        parts = [PREPROCESSING, CHOICE, self.settings.model_dump(), self.recipe(), missing, self.pixels]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _digest_without(self, missing: tuple[str, ...]) -> str:
         parts = {split: self.used(split) for split in self.usable_splits}

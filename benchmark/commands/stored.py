@@ -15,7 +15,7 @@ from benchmark.cells.store import finished_cells, finished_cells_of
 from benchmark.commands.options import add_places, method_keys
 from benchmark.evaluation.cell import evaluate_cell
 from benchmark.evaluation.verify import verify_cell
-from benchmark.evaluation.verify_data import check_data
+from benchmark.studies.verify_data import check_data
 from datasets.console import progress, say
 from datasets.core.command import Command
 from datasets.errors import UserError

@@ -150,8 +150,8 @@ class FileDataset(Dataset):
         """
         new = {name: self.files[name] for name in names if name not in self._stored}
         if new:
-            self.store.ensure(new, unreadable)
-            self._stored |= self.store.stored(new)
+            skipped = self.store.ensure(new, unreadable).skipped
+            self._stored |= self.store.stored(new.keys() - skipped.keys())
         return self._stored
 
     def split(self, name: str) -> Split:

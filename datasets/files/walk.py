@@ -145,13 +145,17 @@ class Walk:
         if self._confined:
             stay_below(Path(entry.path), self.base)
         target = os.path.realpath(entry.path)
-        here = os.path.realpath(self.base / os.path.dirname(name))  # noqa: PTH120
-        circle = os.path.commonpath((here, target)) == target
-        if not self._follow or circle or target in self._entered:
+        if not self._follow or target in self._entered or self._is_above(target, name):
             self._passed[name] = "in linked folders", _files_below(target)
             return False
         self._entered.add(target)
         return True
+
+    def _is_above(self, target: str, name: str) -> bool:
+        """Whether a folder holds a name itself, by whatever links the name leads there: a circle."""
+        steps = name.split("/")[:-1]
+        above = (os.path.realpath(self.base / "/".join(steps[:count])) for count in range(len(steps) + 1))
+        return any(os.path.commonpath((folder, target)) == target for folder in above)
 
     def _take(self, name: str, leftover: str | None) -> None:
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (a Path takes longer)

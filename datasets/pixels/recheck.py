@@ -14,7 +14,8 @@ from datasets.pixels.store import Files, PixelStore
 
 
 def others_than_stored(store: PixelStore, files: Files) -> Iterator[tuple[str, bool]]:
-    """Each image that is stored, and whether its file gives other pixels now. Nothing is written."""
+    """Each image that is stored, and whether its file gives other pixels now. No pixels are written."""
+    store.digest_rows(files)
     changed = set(store.changed(files))
     stored = store.stored(name for name in files if name not in changed)
     pairs = [(name, files[name], entry.digest) for name, entry in sorted(stored.items()) if entry.row != SKIPPED]
@@ -23,9 +24,9 @@ def others_than_stored(store: PixelStore, files: Files) -> Iterator[tuple[str, b
 
 
 def _compared(side: int, images: Sequence[tuple[str, str, str]]) -> list[tuple[str, bool]]:
-    """Names, paths and digests; those without a digest, of an earlier release, are not compared."""
+    """Of names, paths and digests."""
     again = decoded((Path(path) for _, path, _ in images), side)
     return [
-        (name, bool(digest) and (isinstance(image, str) or digest_of(image.pixels.tobytes()) != digest))
+        (name, isinstance(image, str) or digest_of(image.pixels.tobytes()) != digest)
         for (name, _, digest), image in zip(images, again, strict=True)
     ]

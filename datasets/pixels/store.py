@@ -98,7 +98,7 @@ class PixelStore:
         Args:
             files: the images that are wanted.
             unreadable: "refuse" stores all others, then stops; "skip" remembers them as left out; "leave" goes on
-                without them and remembers nothing.
+                without them and remembers nothing. The report calls both skipped.
 
         Raises:
             UserError: the disk is too small, or an image is unreadable and that is refused.
@@ -111,8 +111,19 @@ class PixelStore:
                 failed = self._decode(tasks, unreadable)
                 if failed and unreadable == "refuse":
                     self._refuse(failed, len(files))
-        self._digest_rows(files)
-        return self._report(files, len(tasks) - len(failed))
+        self.digest_rows(files)
+        return self._report(files, len(tasks) - len(failed), failed)
+
+    def digest_rows(self, files: Files) -> None:
+        """Digest the rows that an earlier release decoded, which kept no digests; changed files are left as they are."""
+        if not self._without_digest(files):
+            return
+        with self._locked():
+            pool, stamped = self.pool(), dict[str, Entry]()
+            for name, entry in self._without_digest(files).items():
+                if entry.stamp.fits(stamp := stamp_of(files[name])):
+                    stamped[name] = entry._replace(digest=digest_of(pool[entry.row].tobytes()), stamp=stamp)
+            self._ledger.append(stamped)
 
     def stored(self, names: Iterable[str]) -> dict[str, Entry]:
         """Rows and digests of those of the images that are in the store."""
@@ -166,29 +177,14 @@ class PixelStore:
                 tasks.append(Task(name, files[name], free + len(tasks), stamp, entry))
         return tasks
 
-    def _digest_rows(self, files: Files) -> None:
-        """Digest the rows that an earlier release decoded, which kept no digests."""
-        if not self._without_digest(files):
-            return
-        with self._locked():
-            pool, old = self.pool(), self._without_digest(files)
-            self._ledger.append(
-                {
-                    name: entry._replace(digest=digest_of(pool[entry.row].tobytes()), stamp=stamp_of(files[name]))
-                    for name, entry in old.items()
-                }
-            )
-
     def _without_digest(self, files: Files) -> dict[str, Entry]:
-        entries = self._entries()
-        found = ((name, entries[name]) for name in files if name in entries)
+        found = self.stored(files).items()
         return {name: entry for name, entry in found if entry.row != SKIPPED and not entry.digest}
 
-    def _report(self, files: Files, decoded: int) -> Report:
-        flagged: dict[str, list[str]] = {}
-        skipped: dict[str, str] = {}
+    def _report(self, files: Files, decoded: int, failed: Mapping[str, str]) -> Report:
+        flagged, skipped = dict[str, list[str]](), dict(failed)
         for name, entry in self._entries().items():
-            if name in files:
+            if name in files and name not in failed:  # what is stored of a failed one is of its file as it was
                 for flag in entry.flags:
                     flagged.setdefault(flag, []).append(name)
                 if entry.row == SKIPPED:

@@ -42,7 +42,8 @@ def odd_findings(split: str, counts: Mapping[str, Mapping[str, int]]) -> Iterato
             "odd images", split, "warning", f"{text}; choose a smaller image_size, or scale all classes alike"
         )
     else:
-        text = f"{min(shares.values()):.0%} and more of every class are enlarged; choose a smaller image_size"
+        share = "all images" if min(shares.values()) == 1 else f"{min(shares.values()):.0%} or more of every class"
+        text = f"{share} are enlarged; choose a smaller image_size"
         yield Finding("odd images", split, "note", text)
 
 

@@ -39,9 +39,9 @@ def check_data(folders: Iterable[Path], dataset: str, root: Path | None) -> Data
         UserError: there is no such data set.
     """
     compared, faults, left = 0, list[str](), list[str]()
-    for preset, cells in _by_preset(folders).items():
+    for preset, cells in _by_preset(folders, dataset).items():
         if CHANGED in preset:
-            left += [f"{len(cells)} cells of {preset}: the sizes of their data are not kept"] * _is_of(cells, dataset)
+            left.append(f"{len(cells)} cells of {preset}: the sizes of their data are not kept")
             continue
         opened = DataRequest(dataset, root, load_preset(preset, dataset, {}).data).open()
         mine = [(folder, record) for folder, record in cells if record.cell.dataset == opened.name]
@@ -55,21 +55,18 @@ def check_data(folders: Iterable[Path], dataset: str, root: Path | None) -> Data
     return DataCheck(compared, tuple(faults), tuple(left))
 
 
-def _by_preset(folders: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
+def _by_preset(folders: Iterable[Path], dataset: str) -> dict[str, list[tuple[Path, Record]]]:
+    """Finished cells that may be of the data set: a description gives its name inside."""
+    described = dataset.endswith((".yaml", ".yml"))
     found: dict[str, list[tuple[Path, Record]]] = {}
     for folder in folders:
         try:
             record = read_record(folder)
         except UserError:  # told by `verify_cell`
             continue
-        if record is not None and record.status == "done":
+        if record is not None and record.status == "done" and (described or record.cell.dataset == dataset):
             found.setdefault(record.cell.preset, []).append((folder, record))
     return found
-
-
-def _is_of(cells: Iterable[tuple[Path, Record]], dataset: str) -> bool:
-    """Whether any of the cells may be of a data set that is not opened; a description gives its name inside."""
-    return dataset in {record.cell.dataset for _, record in cells} or dataset.endswith((".yaml", ".yml"))
 
 
 def _without_pixels(record: Record, dataset: Dataset) -> bool:

@@ -115,7 +115,7 @@ class PixelStore:
         return self._report(files, len(tasks) - len(failed), failed)
 
     def digest_rows(self, files: Files) -> None:
-        """Digest the rows that an earlier release decoded, which kept no digests; changed files are left as they are."""
+        """Digest the rows that an earlier release decoded, which kept none; changed files are passed over."""
         if not self._without_digest(files):
             return
         with self._locked():

@@ -37,7 +37,7 @@ def test_the_order_of_images_and_what_is_not_used_do_not_matter() -> None:
     ("other", "digests"),
     [
         (parts(), {**DIGESTS, "x/2.png": "bc"}),  # pixels
-        (parts(), {name: "aa" for name in DIGESTS}),
+        (parts(), dict.fromkeys(DIGESTS, "aa")),
         (parts(), {"x/1.png": "aa", "x/2.png": "bb"}),  # one is unreadable
         (parts(labels=(0, 1, 1)), DIGESTS),
         (parts(role="val"), DIGESTS),

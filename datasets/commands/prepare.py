@@ -67,10 +67,10 @@ def prepare(dataset: Dataset, splits: Sequence[str], unreadable: Unreadable = "r
     say(str(need))
     need.check()
     report = dataset.prepare(unreadable, splits)
-    kept = report.images - report.decoded
-    say(f"{report.images:,} images ready: {report.decoded:,} decoded now, {kept:,} before")
     if dataset.passed_over:
         say(f"passed over, {passed_line(dataset.passed_over)}; check says of which classes")
+    kept = report.images - report.decoded
+    say(f"{report.images:,} images ready: {report.decoded:,} decoded now, {kept:,} before")
     if report.flagged:
         console.print(_odd_files(report.flagged))
     if report.skipped:

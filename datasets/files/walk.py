@@ -58,6 +58,7 @@ class Walk:
         """
         self.base, self._follow, self._confined = base, follow_links, confined and not follow_links
         self._names: set[str] = set()
+        self._links: set[str] = set()  # names of files that are links, or may be
         self._passed: dict[str, tuple[str, int]] = {}  # reason and number of files, by name
         self._entered: set[str] = set()  # real paths of linked folders
 
@@ -69,7 +70,7 @@ class Walk:
             ValueError: the pattern is none.
             OSError: a folder cannot be read.
         """
-        self._names, self._passed, self._entered = set(), {}, set()
+        self._names, self._links, self._passed, self._entered = set(), set(), {}, set()
         is_folder = (self.base / place).is_dir()
         steps = [step for step in place.split("/") if step not in ("", ".")]
         if is_folder:
@@ -114,6 +115,7 @@ class Walk:
         if rest and path.is_dir():
             self._visit(f"{name}/", rest)
         elif not rest and path.is_file():
+            self._links.add(name)
             self._take(name, None)
 
     def _matched(self, name: str, entry: os.DirEntry[str], rest: Sequence[str]) -> None:
@@ -121,6 +123,8 @@ class Walk:
             if entry.is_dir() and not self._is_left(name, entry):
                 self._visit(f"{name}/", rest)
         elif entry.is_file():
+            if entry.is_symlink():
+                self._links.add(name)
             self._take(name, _leftover(entry.name))
         elif not entry.is_dir():
             self._passed[name] = "broken links" if entry.is_symlink() else "no regular files", 1
@@ -172,8 +176,7 @@ class Walk:
 
     def _check_links(self) -> None:
         folders = {name.rpartition("/")[0] for name in self._names}
-        links = (name for name in self._names if (self.base / name).is_symlink())
-        for name in sorted(folders.union(links)):
+        for name in sorted(folders | (self._links & self._names)):
             stay_below(self.base / name, self.base)
 
 

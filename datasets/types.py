@@ -148,6 +148,11 @@ class Dataset(ABC):
         """Hash of the recipe that yields labels and pixels; equal hashes mean equal data."""
 
     @property
+    def pixels(self) -> str | None:
+        """Digest of labels and decoded pixels, a part of the fingerprint; None where pixels follow from the recipe."""
+        return None
+
+    @property
     @abstractmethod
     def coverage(self) -> float:
         """Share of the images named by the recipe that are present, in (0, 1]."""

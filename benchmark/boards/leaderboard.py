@@ -167,6 +167,7 @@ def _facts(board: Board) -> str:
     facts = {
         "Data": f"{title}{'' if coverage == 1 else f', {coverage:.1%} of its images'}",
         "recipe": f"`{cells[0].fingerprint[:12]}`",
+        **({} if data is None or data.pixels is None else {"pixels": f"`{data.pixels[:12]}`"}),
         "preset": cells[0].preset,
         "splits": ", ".join(sorted({cell.split for cell in cells})),
         "seeds": ", ".join(map(str, sorted({cell.seed for cell in cells}))),

@@ -59,6 +59,7 @@ def data_facts(dataset: Dataset, split: Split) -> DataFacts:
         unknown={group: images.classes for group, images in split.unknown.items()},
         seen_sources=tuple(seen),
         images=counts | {group: len(images) for group, images in split.unknown.items()},
+        pixels=dataset.pixels,
     )
 
 

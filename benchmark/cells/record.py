@@ -31,6 +31,8 @@ class DataFacts:
         known: class names in the order of labels; `unknown` those of every group of unknown classes.
         seen_sources: sources of real images that occur in training.
         images: counts by role and group.
+        pixels: digest of labels and pixels that are a part of the fingerprint; None where there is none, and in
+            records of the first release.
     """
 
     title: str
@@ -40,6 +42,7 @@ class DataFacts:
     unknown: Mapping[str, tuple[str, ...]]
     seen_sources: tuple[str, ...]
     images: Mapping[str, int] = field(default_factory=dict)
+    pixels: str | None = None
 
     __pydantic_config__ = _STRICT
 

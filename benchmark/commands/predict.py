@@ -12,6 +12,7 @@ from benchmark.studies.predict import find_images, load_attributor, write_rows
 from datasets.catalogue import DESCRIPTIONS
 from datasets.console import progress, say
 from datasets.core.command import Command
+from datasets.files.walk import passed_text
 from datasets.folder.plan import FolderPlan
 from methods.core.registry import load_registry
 
@@ -79,8 +80,7 @@ class Predict(Command[PredictOptions]):
         if len(unreadable) > NAMED:
             say(f"and {len(unreadable) - NAMED:,} more, see the column reason")
         if others:
-            kinds = ", ".join(f"{count:,} {suffix or 'without extension'}" for suffix, count in sorted(others.items()))
-            say(f"passed over, by extension: {kinds}")
+            say(f"passed over, {passed_text(others)}")
         return 0
 
 

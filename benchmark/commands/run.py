@@ -18,9 +18,12 @@ from benchmark.running.backends import connect
 from benchmark.running.missing import compute_missing, without_curve
 from benchmark.running.runner import Execution
 from datasets.catalogue import DataRequest
-from datasets.console import say, show_markdown, show_rows
+from datasets.checks.confounds.verdict import verdict_for, verdict_line
+from datasets.checks.pixels import passed_line
+from datasets.console import say, show_markdown, show_rows, warn
 from datasets.core.split_list import number_list, split_list
 from datasets.errors import UserError
+from datasets.files.dataset import FileDataset
 from datasets.types import Dataset
 from methods.core.device import choose
 from methods.core.registry import Registry
@@ -74,6 +77,7 @@ def run(
     if execution.curve:
         for cell in without_curve(cells, store, registry):
             store.set_aside(cell)
+    introduce(dataset, trains=not all(store.done(cell) for cell in cells))
     missing = compute_missing(cells, dataset, execution, registry)
     clustered = cluster_for_table(local_root(options.results, dataset.name, preset.key), execution.jobs)
     if clustered:
@@ -87,6 +91,16 @@ def run(
     computed = done - (len(cells) - missing)
     say(f"{done} of {len(cells)} cells done, {computed} computed now" + _gap(len(cells) - done))
     return 0 if done == len(cells) else 1
+
+
+def introduce(dataset: Dataset, trains: bool) -> None:
+    """Say what was passed over, and before training what confounds are in the data; both in one line."""
+    if not isinstance(dataset, FileDataset):
+        return
+    if dataset.passed_over:
+        say(f"{dataset.name}: passed over, {passed_line(dataset.passed_over)}")
+    if trains and (line := verdict_line(verdict_for(dataset))):
+        warn(f"{dataset.name}: {line}")
 
 
 def _gap(number: int) -> str:

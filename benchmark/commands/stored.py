@@ -15,8 +15,10 @@ from benchmark.cells.store import finished_cells, finished_cells_of
 from benchmark.commands.options import add_places, method_keys
 from benchmark.evaluation.cell import evaluate_cell
 from benchmark.evaluation.verify import verify_cell
+from benchmark.studies.verify_data import check_data
 from datasets.console import progress, say
 from datasets.core.command import Command
+from datasets.errors import UserError
 from methods.core.registry import load_registry
 
 
@@ -52,17 +54,35 @@ class Evaluate(Command[EvaluateOptions]):
         return 0
 
 
-class Verify(Command[Places]):
+@dataclass(frozen=True)
+class VerifyOptions(Places):
+    """The data that cells are compared with; None: with none."""
+
+    dataset: str | None
+    data_root: Path | None
+
+
+class Verify(Command[VerifyOptions]):
     """Check local and committed cells; status 1 if something is wrong."""
 
-    options = Places
+    options = VerifyOptions
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         add_places(parser)
+        parser.add_argument("--dataset", help="also compare cells of this data set with its images, as they are now")
+        parser.add_argument("--data-root", type=Path, help="folder of the data set's files")
 
-    def run(self, options: Places) -> int:
+    def run(self, options: VerifyOptions) -> int:
+        if options.dataset is None and options.data_root is not None:
+            raise UserError(f"--data-root {options.data_root} says of no data set; add --dataset")
         cells = all_cells(options.results, options.leaderboards)
         faults = [fault for folder in progress(cells, len(cells), "verifying") for fault in verify_cell(folder)]
+        if options.dataset is not None:
+            checked = check_data(cells, options.dataset, options.data_root)
+            faults += checked.faults
+            for line in checked.left:
+                say(f"not compared with the data: {line}")
+            say(f"{checked.compared} cells are of the data at hand")
         for fault in faults:
             say(fault)
         say(f"{len(cells)} cells checked, {len(faults)} faults")

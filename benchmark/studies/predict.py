@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from benchmark.evaluation.predictions import checked
 from benchmark.running.fitting import MODEL, make_run
 from datasets.core.partial import whole_file
 from datasets.errors import UserError
+from datasets.files.walk import Walk, passed_text
 from datasets.osma.dataset import Osma
 from datasets.pixels.decode import FORMATS, Decoded
 from datasets.pixels.stream import decoded_blocks
@@ -155,23 +154,26 @@ def _state(record: Record | None, folder: Path) -> str:
     return f"the cell {folder} has lost its model"
 
 
-def find_images(place: Path) -> tuple[list[Path], Counter[str]]:
-    """Image files in a folder and all folders below it, sorted, and how many others by extension.
+def find_images(place: Path) -> tuple[list[Path], Mapping[str, int]]:
+    """Image files in a folder and all folders below it, sorted, and numbers of others by the reason.
 
     Links to folders are not followed.
 
     Raises:
-        UserError: there is no such folder, or it holds no images.
+        UserError: there is no such folder, it holds no images, or a folder cannot be read.
     """
     if place.is_file():
-        return [place], Counter()
+        return [place], {}
     if not place.is_dir():
         raise UserError(f"--images {place}: there is no such file or folder")
-    files = sorted(Path(folder) / name for folder, _, names in os.walk(place) for name in names)
-    images = [path for path in files if path.suffix.lower() in FORMATS]
-    if not images:
-        raise UserError(f"--images {place} holds no images ({', '.join(FORMATS)} are read)")
-    return images, Counter(path.suffix.lower() for path in files if path.suffix.lower() not in FORMATS)
+    try:
+        found = Walk(place, confined=False).images()
+    except OSError as error:
+        raise UserError(f"--images {place}: {error.filename} cannot be read ({error.strerror})") from None
+    if not found.names:
+        others = f"; passed over {passed_text(found.passed)}" if found.passed else ""
+        raise UserError(f"--images {place} holds no images ({', '.join(FORMATS)} are read{others})")
+    return sorted(place / name for name in found.names), found.passed
 
 
 @contextmanager

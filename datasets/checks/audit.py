@@ -4,6 +4,8 @@
 - What a small decision tree gets right from the containers alone, without a picture. A benchmark figure says
   little as far as this one reaches.
 - Frames of one video in train and test: the same face behind the same background.
+- Images that stand in a split twice, a JPEG grid in real images that are PNG now, images of odd sizes: see
+  datasets/checks/confounds.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from datasets.checks.confounds.jpeg_grid import Grid, grid_findings, grids
+from datasets.checks.confounds.verdict import keep_verdict, pixel_audit
 from datasets.checks.container import Container, look_at
 from datasets.checks.container_tree import FEATURES, NOT_A_CONFOUND, Score, tree_score
 from datasets.checks.findings import Finding
@@ -31,6 +35,7 @@ from datasets.osma.dataset import Osma
 from datasets.splits import REAL
 
 SAMPLE = {"train": 200, "test": 100}  # files per class that are looked at
+SAVE_ALIKE = "scale and save all classes alike: one size, one format, one quality"
 FORMAT_GAP = 0.05  # difference of shares of a format between real and generated images that is worth a warning
 
 
@@ -42,11 +47,13 @@ class SplitAudit:
         formats: images by extension, by class and for the real class by source; of train and test together.
         scores: what the containers give away, by feature.
         videos: (test images whose video is in train, test images) by class, where there are videos.
+        grids: the JPEG grid of each class.
     """
 
     formats: Mapping[str, Mapping[str, int]]
     scores: Mapping[str, Score]
     videos: Mapping[str, tuple[int, int]]
+    grids: Mapping[str, Grid]
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class Audit:
                 "formats": {label: dict(counts) for label, counts in split.formats.items()},
                 "container": {feature: score._asdict() for feature, score in split.scores.items()},
                 "videos": {label: {"shared": n, "test": of} for label, (n, of) in split.videos.items()},
+                "grids": {label: grid._asdict() for label, grid in split.grids.items()},
             }
             for name, split in self.splits.items()
         }
@@ -86,12 +94,14 @@ def audit(dataset: FileDataset) -> Audit:
         sample = samples[split]
         scores = {feature: tree_score(sample["train"], sample["test"], containers, feature) for feature in FEATURES}
         videos = shared_units(roles["train"], roles["test"], folders)
-        splits[split] = SplitAudit(_formats(roles.values()), scores, videos)
+        splits[split] = SplitAudit(_formats(roles.values()), scores, videos, grids(sample.values(), containers))
         findings += _findings(split, splits[split])
     unreadable = sorted(name for name, container in containers.items() if not container.format)
     if unreadable:
         text = f"{len(unreadable):,} of {len(wanted):,} files that were opened are no images, such as {unreadable[0]}"
         findings.append(Finding("audit", dataset.name, "warning", f"{text}; see prepare --unreadable"))
+    findings += pixel_audit(dataset)
+    keep_verdict(dataset, findings, whole=True)
     return Audit(splits, tuple(findings))
 
 
@@ -130,9 +140,8 @@ def _findings(split: str, facts: SplitAudit) -> Iterator[Finding]:
     if suspicious:
         telling = max(suspicious, key=lambda name: facts.scores[name].real_or_not)
         text = f"{', '.join(suspicious)} tell classes without a picture; by {telling} alone, real or not is "
-        yield Finding(
-            "container", split, "warning", f"{text}{facts.scores[telling].real_or_not:.1%} right (chance 50%)"
-        )
+        share = f"{facts.scores[telling].real_or_not:.1%} right (chance 50%)"
+        yield Finding("container", split, "warning", f"{text}{share}; {SAVE_ALIKE}")
     else:
         yield Finding(
             "container", split, "ok", "extension, format, JPEG tables and image size tell no more than luck does"
@@ -140,7 +149,9 @@ def _findings(split: str, facts: SplitAudit) -> Iterator[Finding]:
     if facts.videos:
         shared, images = (sum(values) for values in zip(*facts.videos.values(), strict=True))
         text = f"{shared:,} of {images:,} test images of {', '.join(facts.videos)} share their sub-folder with train"
-        yield Finding("videos", split, "warning" if shared else "ok", text)
+        remedy = "; give whole sub-folders to one role" if shared else ""
+        yield Finding("videos", split, "warning" if shared else "ok", text + remedy)
+    yield from grid_findings(split, facts.grids)
 
 
 def _format_finding(split: str, formats: Mapping[str, Mapping[str, int]]) -> Finding:
@@ -156,7 +167,9 @@ def _format_finding(split: str, formats: Mapping[str, Mapping[str, int]]) -> Fin
     gap = {kind: shares[0].get(kind, 0) - shares[1].get(kind, 0) for kind in sorted({*shares[0], *shares[1]})}
     kind = max(gap, key=lambda name: abs(gap[name]))
     text = f"{shares[0].get(kind, 0):.1%} of real and {shares[1].get(kind, 0):.1%} of generated images are {kind}"
-    return Finding("formats", split, "warning" if abs(gap[kind]) > FORMAT_GAP else "ok", text)
+    if abs(gap[kind]) > FORMAT_GAP:
+        return Finding("formats", split, "warning", f"{text}; {SAVE_ALIKE}")
+    return Finding("formats", split, "ok", text)
 
 
 def _kind(extension: str) -> str:

@@ -17,10 +17,13 @@ from typing import Any
 from datasets.catalogue import DataRequest
 from datasets.checks.audit import Audit, audit
 from datasets.checks.check_lists import annotation_findings, listing_findings
+from datasets.checks.confounds.label_folders import label_folder_findings
 from datasets.checks.findings import Finding, attempted, exit_of
+from datasets.checks.pixels import passed_findings, pixel_findings
 from datasets.checks.published import published, published_findings
 from datasets.errors import UserError
 from datasets.files.dataset import FileDataset, percent
+from datasets.files.parts import parts_of
 from datasets.osma.dataset import Osma
 from datasets.pixels.ledger import stamp_of
 from datasets.types import Dataset
@@ -60,11 +63,12 @@ class Checked:
         }
 
 
-def check(request: DataRequest, with_audit: bool = False) -> Checked:
+def check(request: DataRequest, with_audit: bool = False, read_again: bool = False) -> Checked:
     """Check a data set; mistakes of the data are findings, not exceptions.
 
     Args:
-        with_audit: also look for confounds, which reads a sample of the image files.
+        with_audit: also look for confounds, which decodes the images and opens a sample of the files.
+        read_again: decode all images that are used once more, and compare their pixels with those that are stored.
     """
     facts: dict[str, Any] = {"dataset": request.name}
     try:
@@ -81,25 +85,34 @@ def check(request: DataRequest, with_audit: bool = False) -> Checked:
         return Checked(facts | _identity(dataset), tuple(findings))
     try:
         findings += image_findings(dataset)
+        findings += passed_findings(dataset)
+        findings += pixel_findings(dataset, read_again)
     except UserError as error:  # a link that leads out of the root
         findings.append(Finding("images", dataset.name, "error", str(error)))
         return Checked(facts, tuple(findings))
-    facts |= _identity(dataset)
     looked_at = audit(dataset) if with_audit and exit_of(findings) < 2 else None
     findings += looked_at.findings if looked_at is not None else ()
+    facts |= _identity(dataset)
     return Checked(facts, tuple(findings), missing_by_folder(dataset), looked_at)
 
 
 def _identity(dataset: Dataset) -> dict[str, Any]:
-    return {"title": dataset.title, "fingerprint": dataset.fingerprint, "coverage": dataset.coverage}
+    """The fingerprint is None where images would have to be decoded for it."""
+    fingerprint = dataset.known_fingerprint if isinstance(dataset, FileDataset) else dataset.fingerprint
+    return {"title": dataset.title, "fingerprint": fingerprint, "coverage": dataset.coverage}
 
 
 def list_findings(dataset: Dataset) -> list[Finding]:
     """Which image is in which role of which split, and what it is said to be."""
     if isinstance(dataset, Osma):
         findings, files = annotation_findings(dataset.layout)
-        return findings + published_findings(files, published())
-    return [finding for split in dataset.all_splits for finding in listing_findings(dataset, split)]
+        findings += published_findings(files, published())
+    else:
+        findings = [finding for split in dataset.all_splits for finding in listing_findings(dataset, split)]
+    if exit_of(findings) < 2 and isinstance(dataset, FileDataset):
+        for split in dataset.all_splits:
+            findings += label_folder_findings(split, parts_of(dataset, split), isinstance(dataset, Osma))
+    return findings
 
 
 def image_findings(dataset: FileDataset) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ class CheckOptions(DataOptions):
     """What is looked at, and a file for all findings."""
 
     audit: bool
+    pixels: bool
     json: Path | None
 
 
@@ -38,10 +39,13 @@ class Check(Command[CheckOptions]):
         parser.add_argument(
             "--audit", action="store_true", help="also look for what methods could use instead of traces"
         )
+        parser.add_argument(
+            "--pixels", action="store_true", help="also decode again what is decoded, and compare every pixel"
+        )
         parser.add_argument("--json", type=Path, metavar="FILE", help="also write all findings into a file")
 
     def run(self, options: CheckOptions) -> int:
-        checked = check(options.request(), options.audit)
+        checked = check(options.request(), options.audit, options.pixels)
         console.print(findings_table(checked.findings))
         for table in audit_tables(checked.audit) if checked.audit is not None else ():
             console.print(table)

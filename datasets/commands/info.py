@@ -11,9 +11,11 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from datasets.checks.pixels import passed_line
 from datasets.commands.options import DataOptions, add_data_options
 from datasets.console import console, say
 from datasets.core.command import Command
+from datasets.files.dataset import FileDataset
 from datasets.files.listing import ROLES, Listing
 from datasets.files.parts import parts_of
 from datasets.settings import DataSettings
@@ -61,13 +63,21 @@ def show_info(dataset: Dataset, settings: DataSettings, split: str | None, pictu
     """
     name = split or dataset.all_splits[0]
     parts = parts_of(dataset, name)
-    say(f"{dataset.title}, recipe {dataset.fingerprint[:12]}, {settings.image_size} px")
+    say(f"{dataset.title}, {_recipe(dataset)}, {settings.image_size} px")
     console.print(overview(dataset))
     console.print(class_table(name, parts))
+    if isinstance(dataset, FileDataset) and dataset.passed_over:
+        say(f"passed over, {passed_line(dataset.passed_over)}; check says of which classes")
     if picture is not None:
         from datasets.commands.contact_sheet import draw  # matplotlib, for pictures alone
 
         say(f"picture: {draw(dataset.split(name), picture, leave_out=NOT_SHOWN)}")
+
+
+def _recipe(dataset: Dataset) -> str:
+    """The recipe follows from the pixels, for which a first look does not wait."""
+    recipe = dataset.known_fingerprint if isinstance(dataset, FileDataset) else dataset.fingerprint
+    return "not decoded yet" if recipe is None else f"recipe {recipe[:12]}"
 
 
 def overview(dataset: Dataset) -> Table:

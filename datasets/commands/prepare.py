@@ -10,6 +10,7 @@ from typing import get_args
 from rich.table import Table
 from rich.text import Text
 
+from datasets.checks.pixels import passed_line
 from datasets.commands.options import DataOptions, add_data_options
 from datasets.console import console, say
 from datasets.core.command import Command
@@ -66,6 +67,8 @@ def prepare(dataset: Dataset, splits: Sequence[str], unreadable: Unreadable = "r
     say(str(need))
     need.check()
     report = dataset.prepare(unreadable, splits)
+    if dataset.passed_over:
+        say(f"passed over, {passed_line(dataset.passed_over)}; check says of which classes")
     kept = report.images - report.decoded
     say(f"{report.images:,} images ready: {report.decoded:,} decoded now, {kept:,} before")
     if report.flagged:

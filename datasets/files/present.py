@@ -72,4 +72,7 @@ def stay_below(path: Path, base: Path) -> None:
     """
     top = os.path.realpath(base)
     if os.path.commonpath((top, os.path.realpath(path))) != top:
-        raise UserError(f"{path} is a link that leads out of {base}; put the files themselves there")
+        raise UserError(
+            f"{path} is a link that leads out of {base}; put the files themselves there, or, for images of your own, "
+            "write follow_links: true into their YAML file"
+        )

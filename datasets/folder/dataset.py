@@ -12,9 +12,8 @@ import numpy as np
 from datasets.errors import UserError
 from datasets.files.dataset import FileDataset, percent
 from datasets.files.listing import ROLES, Listing
-from datasets.folder.images import Image, images_of
+from datasets.folder.images import Image, Survey, images_of
 from datasets.folder.plan import FolderPlan
-from datasets.pixels.ledger import stamp_of
 from datasets.pixels.store import Files
 from datasets.settings import DataSettings
 from datasets.splits import REAL, UNKNOWN_GROUPS
@@ -69,18 +68,20 @@ class Folder(FileDataset):
         return {name: str(self.root / name) for name in names}
 
     def recipe(self) -> Any:
-        """Sizes of files stand for their content; hashing all of it would take as long as decoding."""
-        sizes = [[*image, stamp_of(str(self.root / image.name)).size] for image in self._images]
-        return [{name: [split.known, split.unknown] for name, split in self.plan.splits.items()}, sizes]
+        return [{name: [split.known, split.unknown] for name, split in self.plan.splits.items()}, self._survey.images]
+
+    @property
+    def passed_over(self) -> Mapping[tuple[str, str], int]:
+        return self._survey.passed
 
     @cached_property
-    def _images(self) -> list[Image]:
+    def _survey(self) -> Survey:
         return images_of(self.plan, self.root)
 
     @cached_property
     def _by_class(self) -> Mapping[tuple[str, str], list[Image]]:
         found: dict[tuple[str, str], list[Image]] = {}
-        for image in self._images:
+        for image in self._survey.images:
             found.setdefault((image.origin, image.role), []).append(image)
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
@@ -12,13 +11,12 @@ from typing import NamedTuple
 from datasets.core.text import shown
 from datasets.errors import UserError
 from datasets.files.listing import ROLES
-from datasets.files.present import stay_below
+from datasets.files.walk import WILDCARD, Found, Walk, passed_text
 from datasets.folder.plan import FolderPlan, Places
 from datasets.pixels.decode import FORMATS
 from datasets.seeds import seed_of
 
 STRANGE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are not UTF-8
-WILDCARD = re.compile(r"[*?\[]")
 
 
 class Image(NamedTuple):
@@ -30,40 +28,63 @@ class Image(NamedTuple):
     source: str  # the place that named it
 
 
-def images_of(plan: FolderPlan, root: Path) -> list[Image]:
-    """Every image of every class that a split uses, sorted by name.
+class Survey(NamedTuple):
+    """What lies at the places of a description.
+
+    Attributes:
+        images: of every class that a split uses, sorted by name.
+        passed: numbers of files that were passed over, by class and reason.
+    """
+
+    images: list[Image]
+    passed: Mapping[tuple[str, str], int]
+
+
+def images_of(plan: FolderPlan, root: Path) -> Survey:
+    """Every image of every class that a split uses, and what was passed over at their places.
 
     Raises:
         UserError: a class has no place or no image, a place has no image, an image is in two classes or roles, a link
             leads out of the root, or a name is not Unicode.
     """
-    places = {**_from_patterns(plan, root), **plan.content.classes}
+    walk = Walk(root, plan.content.follow_links)
+    places = {**_from_patterns(plan, walk), **plan.content.classes}
     images: dict[str, Image] = {}
+    passed: dict[tuple[str, str], int] = {}
     for origin, line in plan.used.items():
         if origin not in places:
             known = ", ".join(sorted(places)[:20]) or "none"
             raise UserError(f"{line}: class '{origin}' has no place; name one under 'classes' (there are: {known})")
-        for image in _of_class(plan, root, origin, places[origin]):
+        found = {place: _files(walk, place, where) for place, where in _spots(plan, origin, places[origin])}
+        for reason, number in (item for seen in found.values() for item in seen.passed.items()):
+            passed[origin, reason] = passed.get((origin, reason), 0) + number
+        for image in _of_class(plan, origin, places[origin], found):
             other = images.setdefault(image.name, image)
             if other != image:
                 raise UserError(
                     f"{plan.where(origin)}: {shown(image.name)} is {image.role} image of '{image.origin}' and "
                     f"{other.role} image of '{other.origin}'; let only one of their places hold it"
                 )
-    return sorted(images.values())
+    return Survey(sorted(images.values()), passed)
 
 
-def _of_class(plan: FolderPlan, root: Path, origin: str, places: Places) -> Iterator[Image]:
+def _spots(plan: FolderPlan, origin: str, places: Places) -> Iterator[tuple[str, str]]:
+    """Every place of a class with the line that names it."""
+    for part in (*ROLES, "divide"):
+        for position, place in enumerate(getattr(places, part)):
+            yield place, plan.where(origin, part, position)
+
+
+def _of_class(plan: FolderPlan, origin: str, places: Places, found: Mapping[str, Found]) -> Iterator[Image]:
     fixed: set[str] = set()
     for role in ROLES:
-        for position, place in enumerate(getattr(places, role)):
-            for name in _files(root, place, plan.where(origin, role, position)):
+        for place in getattr(places, role):
+            for name in found[place].names:
                 fixed.add(name)
                 yield Image(name, origin, role, place)
     divided: dict[str, str] = {}
-    for position, place in enumerate(places.divide):
-        names = _files(root, place, plan.where(origin, "divide", position))
-        divided |= {name: place for name in names if name not in fixed}
+    for place in places.divide:
+        divided |= {name: place for name in found[place].names if name not in fixed}
     # A class that is never trained on has no use for images of training and validation.
     roles = _divided(plan, divided) if origin in plan.known else dict.fromkeys(divided, "test")
     for name, place in divided.items():
@@ -96,46 +117,31 @@ def _unit(name: str, place: str) -> str:
     return "/".join(parts[: len(steps) + 1])
 
 
-def _files(root: Path, place: str, where: str) -> list[str]:
-    """The images of one place, sorted names relative to the root."""
+def _files(walk: Walk, place: str, where: str) -> Found:
+    """What lies at one place."""
     try:
-        found = _below(root / place, root) if (root / place).is_dir() else list(filter(Path.is_file, root.glob(place)))
+        found = walk.images(place)
     except (ValueError, OSError) as error:
         raise UserError(f"{where}: {shown(place)} cannot be searched ({error}); correct it") from None
-    found = [path for path in found if path.suffix.lower() in FORMATS]
-    if not found:
-        kinds = ", ".join(FORMATS)
-        raise UserError(f"{where}: no image at {shown(place)} below {root} ({kinds} are read); correct the place")
-    for path in {path.parent for path in found}.union(filter(Path.is_symlink, found)):
-        stay_below(path, root)
-    names = sorted(path.relative_to(root).as_posix() for path in found)
-    strange = next(filter(STRANGE.search, names), None)
+    if not found.names:
+        kinds = f"{', '.join(FORMATS)} are read" + (
+            f"; passed over {passed_text(found.passed)}" if found.passed else ""
+        )
+        raise UserError(f"{where}: no image at {shown(place)} below {walk.base} ({kinds}); correct the place")
+    strange = next(filter(STRANGE.search, found.names), None)
     if strange is not None:
         raise UserError(f"{where}: {shown(strange)} has a name that is no text; rename the file")
-    return names
-
-
-def _below(folder: Path, root: Path) -> list[Path]:
-    """All files below a folder; hidden folders are passed over."""
-    found: list[Path] = []
-    for here, folders, files in os.walk(folder):
-        for name in folders:
-            if (Path(here) / name).is_symlink():
-                stay_below(Path(here) / name, root)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(here) / name for name in files if not name.startswith(".")]
     return found
 
 
-def _from_patterns(plan: FolderPlan, root: Path) -> dict[str, Places]:
+def _from_patterns(plan: FolderPlan, walk: Walk) -> dict[str, Places]:
     """Classes from the names of folders; those under `classes` win over them."""
     places: dict[str, dict[str, list[str]]] = {}
     for pattern in plan.content.pattern:
         expression = re.escape(pattern)
         for holder, group in (("class", "origin"), ("role", "role")):
             expression = expression.replace(rf"\{{{holder}\}}", f"(?P<{group}>[^/]+)")
-        folders = root.glob(pattern.replace("{class}", "*").replace("{role}", "*"))
-        for folder in sorted(folder.relative_to(root).as_posix() for folder in folders if folder.is_dir()):
+        for folder in walk.folders(pattern.replace("{class}", "*").replace("{role}", "*")):
             match = re.fullmatch(expression, folder)
             if match is None:
                 continue

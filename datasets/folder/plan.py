@@ -93,6 +93,7 @@ class OwnImages(Part):
     ratios: Ratios = Ratios()
     seed: int = 0
     keep_folders_together: bool = False
+    follow_links: bool = False
     splits: dict[str, SplitLists] = Field(min_length=1)
 
     @field_validator("name")

@@ -15,6 +15,9 @@ What becomes of odd files:
 | EXIF orientation | not applied, flag `rotated` |
 | animated or of several pages | the first frame, flag `animated` |
 | extension of another format | decoded by content, flag `extension` |
+| a side below the size asked for | enlarged, flag `enlarged` |
+| one side four times the other or more | most of it is cropped away, flag `narrow` |
+| one colour after all this | decoded, flag `constant` |
 | empty, no image, more pixels or bytes than the limits, not a regular file | unreadable |
 """
 
@@ -46,13 +49,17 @@ FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
     ".webp": "WEBP",
     ".bmp": "BMP",
     ".gif": "GIF",
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".ppm": "PPM",
+    ".pgm": "PPM",
 }
+NARROW = 4  # times the shorter side
 ORIENTATION = 0x0112  # EXIF tag
 TOO_DEEP = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 FLAG_OF_MODE = {"P": "palette", "PA": "palette", "CMYK": "cmyk"}
@@ -97,9 +104,10 @@ def decode(path: Path, side: int) -> Decoded:
         if path.suffix.lower() in FORMATS and image.format not in (FORMATS[path.suffix.lower()], "MPO"):
             flags = (*flags, "extension")
         try:
-            return Decoded(square_pixels(image, side), flags)
+            pixels = square_pixels(image, side)
         except DAMAGE as error:
             raise UnreadableImage(f"cannot be converted from mode {image.mode} ({_first_line(error)})") from None
+        return Decoded(pixels, (*flags, *_flags_of_shape(image.size, side), *_flags_of_pixels(pixels)))
 
 
 def decoded(paths: Iterable[Path], side: int) -> Iterator[Decoded | str]:
@@ -186,6 +194,18 @@ def _flags_of_header(image: Image.Image) -> Iterator[str]:
         yield "16-bit"
     if _is_animated(image):
         yield "animated"
+
+
+def _flags_of_shape(size: tuple[int, int], side: int) -> Iterator[str]:
+    if min(size) < side:
+        yield "enlarged"
+    if max(size) >= NARROW * min(size):
+        yield "narrow"
+
+
+def _flags_of_pixels(pixels: Pixels) -> Iterator[str]:
+    if (pixels == pixels[0, 0]).all():
+        yield "constant"
 
 
 def _is_animated(image: Image.Image) -> bool:

@@ -4,9 +4,10 @@ Presets, splits and processes ask for different images of the same root, so a ro
 is asked for and was not there yet; a pool that is made in one go would hold every image once per preset. Two files:
 
 - `<key>.pixels`: rows of S x S x 3 bytes, read through a memory map. A row that the ledger names is never written
-  again, so whoever holds a view keeps its pixels. An image whose file changed (size or time of change) gets a new row.
-- `<key>.ledger`: one JSON line per image, appended after its pixels have reached the disk. A killed process loses the
-  chunks that it was decoding, no others.
+  again, so whoever holds a view keeps its pixels. An image whose file changed (see `Stamp`) is decoded anew, and gets a
+  new row if its pixels are others.
+- `<key>.ledger`: one JSON line per image with the digest of its pixels, appended after they have reached the disk. A
+  killed process loses the chunks that it was decoding, no others.
 
 Writers hold a lock; readers need none. Deleting the cache folder is always safe.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,21 +33,23 @@ from datasets.core.workers import chunk_by_chunk
 from datasets.errors import UserError
 from datasets.pixels.cache import ENVIRONMENT, cache_folder
 from datasets.pixels.decode import PREPROCESSING, decoded
+from datasets.pixels.digest import digest_of
 from datasets.pixels.disk import Need, need_for
 from datasets.pixels.ledger import SKIPPED, Entry, Ledger, Stamp, stamp_of
 from datasets.types import Index, Pixels
 
 Files = Mapping[str, str]  # where an image lies, by the name that it is stored under
-Unreadable = Literal["refuse", "skip"]  # what becomes of images that cannot be read
+Unreadable = Literal["refuse", "skip"]  # what becomes of images that cannot be read, at the user's wish
 
 
 class Task(NamedTuple):
-    """An image to decode, and where to put it."""
+    """An image to decode, and where to put it; `before`: what is stored of its file as it was."""
 
     name: str
     path: str
     row: int
     stamp: Stamp
+    before: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,19 @@ class PixelStore:
     def skipped(self, files: Files) -> dict[str, str]:
         """Those of the images that the user chose to do without and that have not changed since, with the reason."""
         known = {name: entry for name, entry in self._entries().items() if entry.row == SKIPPED and name in files}
-        return {name: entry.reason for name, entry in known.items() if stamp_of(files[name]) == entry.stamp}
+        return {name: entry.reason for name, entry in known.items() if entry.stamp.fits(stamp_of(files[name]))}
 
-    def ensure(self, files: Files, unreadable: Unreadable = "refuse") -> Report:
+    def changed(self, files: Files) -> list[str]:
+        """Those of the images whose files are others than those that were decoded, sorted."""
+        return [task.name for task in self._tasks(files) if task.before is not None]
+
+    def ensure(self, files: Files, unreadable: Unreadable | Literal["leave"] = "refuse") -> Report:
         """Decode those of the images that are not in the store.
 
         Args:
             files: the images that are wanted.
-            unreadable: "refuse" stores all others, then stops; "skip" remembers them as left out.
+            unreadable: "refuse" stores all others, then stops; "skip" remembers them as left out; "leave" goes on
+                without them and remembers nothing. The report calls both skipped.
 
         Raises:
             UserError: the disk is too small, or an image is unreadable and that is refused.
@@ -103,7 +111,31 @@ class PixelStore:
                 failed = self._decode(tasks, unreadable)
                 if failed and unreadable == "refuse":
                     self._refuse(failed, len(files))
-        return self._report(files, len(tasks) - len(failed))
+        self.digest_rows(files)
+        return self._report(files, len(tasks) - len(failed), failed)
+
+    def digest_rows(self, files: Files) -> None:
+        """Digest the rows that an earlier release decoded, which kept none; changed files are passed over."""
+        if not self._without_digest(files):
+            return
+        with self._locked():
+            pool, stamped = self.pool(), dict[str, Entry]()
+            for name, entry in self._without_digest(files).items():
+                if entry.stamp.fits(stamp := stamp_of(files[name])):
+                    stamped[name] = entry._replace(digest=digest_of(pool[entry.row].tobytes()), stamp=stamp)
+            self._ledger.append(stamped)
+
+    def stored(self, names: Iterable[str]) -> dict[str, Entry]:
+        """Rows and digests of those of the images that are in the store."""
+        entries = self._entries()
+        return {name: entries[name] for name in names if name in entries}
+
+    def pool(self) -> Pixels:
+        """All pixels that are stored now (N, S, S, 3), read-only."""
+        shape = (self._rows_on_disk(), self.side, self.side, 3)
+        if not shape[0]:
+            return np.zeros(shape, np.uint8)
+        return np.memmap(self._file("pixels"), np.uint8, mode="r", shape=shape)
 
     def view(self, names: Sequence[str]) -> tuple[Pixels, Index]:
         """All pixels (N, S, S, 3) and the rows of the named images, which must have been ensured."""
@@ -111,10 +143,12 @@ class PixelStore:
         rows = np.array([entries[name].row for name in names], dtype=np.int64)
         if len(rows) and rows.min() == SKIPPED:
             raise RuntimeError("a view of an image that was skipped")
-        shape = (self._rows_on_disk(), self.side, self.side, 3)
-        if not shape[0]:
-            return np.zeros(shape, np.uint8), rows
-        return np.memmap(self._file("pixels"), np.uint8, mode="r", shape=shape), rows
+        return self.pool(), rows
+
+    @property
+    def ledger(self) -> Path:
+        """The file to delete so that everything is decoded again."""
+        return self._file("ledger")
 
     @property
     def _row_bytes(self) -> int:
@@ -139,22 +173,25 @@ class PixelStore:
         free = max((entry.row for entry in entries.values()), default=-1) + 1
         for name in sorted(files):  # neighbours on disk are read one after the other
             entry, stamp = entries.get(name), stamp_of(files[name])
-            if entry is None or entry.stamp != stamp:
-                tasks.append(Task(name, files[name], free + len(tasks), stamp))
+            if entry is None or not entry.stamp.fits(stamp):
+                tasks.append(Task(name, files[name], free + len(tasks), stamp, entry))
         return tasks
 
-    def _report(self, files: Files, decoded: int) -> Report:
-        flagged: dict[str, list[str]] = {}
-        skipped: dict[str, str] = {}
+    def _without_digest(self, files: Files) -> dict[str, Entry]:
+        found = self.stored(files).items()
+        return {name: entry for name, entry in found if entry.row != SKIPPED and not entry.digest}
+
+    def _report(self, files: Files, decoded: int, failed: Mapping[str, str]) -> Report:
+        flagged, skipped = dict[str, list[str]](), dict(failed)
         for name, entry in self._entries().items():
-            if name in files:
+            if name in files and name not in failed:  # what is stored of a failed one is of its file as it was
                 for flag in entry.flags:
                     flagged.setdefault(flag, []).append(name)
                 if entry.row == SKIPPED:
                     skipped[name] = entry.reason
         return Report(len(files), decoded, flagged, skipped)
 
-    def _decode(self, tasks: list[Task], unreadable: Unreadable) -> dict[str, str]:
+    def _decode(self, tasks: list[Task], unreadable: str) -> dict[str, str]:
         """Decode into the file of pixels, all cores at work; the reasons of those that could not be."""
         self._file("pixels").touch()
         self._ledger.mend()
@@ -215,9 +252,14 @@ def _decode_chunk(pixels: Path, side: int, tasks: Sequence[Task]) -> dict[str, E
             if isinstance(image, str):
                 done[task.name] = Entry(SKIPPED, task.stamp, (), image)
                 continue
-            file.seek(task.row * image.pixels.nbytes)
-            file.write(image.pixels.tobytes())
-            done[task.name] = Entry(task.row, task.stamp, image.flags, "")
+            content = image.pixels.tobytes()
+            digest, row = digest_of(content), task.row
+            if task.before is not None and task.before.digest == digest:
+                row = task.before.row  # the file was touched, its pixels were not
+            else:
+                file.seek(row * len(content))
+                file.write(content)
+            done[task.name] = Entry(row, task.stamp, image.flags, "", digest)
         file.flush()
         os.fsync(file.fileno())
     return done

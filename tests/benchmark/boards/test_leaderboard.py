@@ -150,6 +150,13 @@ def test_a_page_states_data_preset_splits_seeds_and_checkpoint(registry):
     )
 
 
+def test_a_page_names_the_pixels_of_data_that_are_files(registry):
+    data = replace(DATA, pixels="abcdef" * 10)
+    assert "· **recipe** `ffffffffffff` · **pixels** `abcdefabcdef` · **preset**" in page_of(
+        registry, [entry(data=data)]
+    )
+
+
 def test_a_page_says_if_images_of_the_recipe_are_missing(registry):
     data = replace(DATA, coverage=0.25)
     assert "**Data** toy (noise), 25.0% of its images ·" in page_of(registry, [entry(data=data)])

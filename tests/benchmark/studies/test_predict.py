@@ -325,3 +325,18 @@ def test_a_place_that_cannot_be_written_is_refused(images, tmp_path, results):
         call(images, tmp_path, results)
     with refused("cannot be written"):
         call(images, tmp_path / "absent" / "out.csv", results)
+
+
+def test_what_is_passed_over_is_counted_by_reason(tmp_path):
+    for name in ("1.png", "2.JFIF", "._1.png", "3.heic", "__MACOSX/1.png", ".hidden/4.png", "below/5.jpg"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).touch()
+    found, passed = predict_module.find_images(tmp_path / "images")
+    assert [path.relative_to(tmp_path / "images").as_posix() for path in found] == ["1.png", "2.JFIF", "below/5.jpg"]
+    assert passed == {"hidden": 2, "extension .heic": 1, "__MACOSX": 1}
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with refused(r"are read; passed over by extension: 1 .txt)"):
+        predict_module.find_images(tmp_path)

@@ -25,6 +25,7 @@ from tests.datasets.osma_tree import REAL, Tree
 
 SETTINGS = DataSettings(image_size=16)
 SPLIT = "splits: {one: {known: [real, a, b], unknown: {arch: [c]}}}\n"
+PIXELS_OK = {"JPEG grid": "ok", "duplicates": "ok", "odd images": "ok"}
 ROLES = {"train": 30, "val": 2, "test": 20}
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -59,7 +60,11 @@ def statuses(dataset: FileDataset) -> dict[str, str]:
 
 def test_equal_containers_tell_nothing(tmp_path: Path) -> None:
     looked = audit(own_data(tmp_path, {}, {}))
-    assert {finding.check: finding.status for finding in looked.findings} == {"formats": "ok", "container": "ok"}
+    assert {finding.check: finding.status for finding in looked.findings} == {
+        "formats": "ok",
+        "container": "ok",
+        **PIXELS_OK,
+    }
     for feature in ("extension", "format", "JPEG tables", "image size", "all of these"):
         score = looked.splits["one"].scores[feature]
         assert (score.accuracy, score.real_or_not) == pytest.approx((1 / 3, 0.5))
@@ -86,8 +91,12 @@ def test_real_images_in_jpeg_alone_tell_real_from_generated(tmp_path: Path) -> N
     assert {finding.check: finding.status for finding in looked.findings} == {
         "formats": "warning",
         "container": "warning",
+        **PIXELS_OK,
     }
-    assert looked.findings[0].message == "100.0% of real and 0.0% of generated images are JPG"
+    assert looked.findings[0].message == (
+        "100.0% of real and 0.0% of generated images are JPG; "
+        "scale and save all classes alike: one size, one format, one quality"
+    )
 
 
 def test_sizes_of_their_own_tell_all_classes(tmp_path: Path) -> None:
@@ -125,7 +134,7 @@ def test_check_takes_the_audit_in(whole_tree: Tree) -> None:
     checked = check(DataRequest("osma", whole_tree.root, SETTINGS), with_audit=True)
     assert checked.status == 1  # the format confound of OSMA
     content = checked.to_json()["audit"]["split1"]
-    assert set(content) == {"formats", "container", "videos"}
+    assert set(content) == {"formats", "container", "videos", "grids"}
     assert content["container"]["extension"]["chance"] == pytest.approx(1 / 15)
     assert checked.audit is not None
     assert [len(table.columns) for table in audit_tables(checked.audit)] == [6, 3, 4]
@@ -134,8 +143,8 @@ def test_check_takes_the_audit_in(whole_tree: Tree) -> None:
 def test_files_that_are_no_images_are_told(tmp_path: Path) -> None:
     dataset = own_data(tmp_path, {}, {})
     (tmp_path / "a/test000.png").write_bytes(b"no image")
-    last = audit(dataset).findings[-1]
-    assert (last.status, "a/test000.png" in last.message) == ("warning", True)
+    (told,) = (finding for finding in audit(dataset).findings if finding.check == "audit")
+    assert (told.status, "a/test000.png" in told.message) == ("warning", True)
 
 
 def test_a_container_is_what_the_file_says(tmp_path: Path) -> None:

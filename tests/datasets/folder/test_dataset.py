@@ -266,3 +266,71 @@ def test_names_that_are_no_text_are_refused(home: Path) -> None:
 def test_an_unknown_split_is_told(home: Path) -> None:
     with pytest.raises(UserError, match="small has no split 'split1'; it has only"):
         opened(home).split("split1")
+
+
+# -- what is read, and what is passed over ---------------------------------------------------------
+
+
+def ids(dataset: Folder, name: str) -> set[str]:
+    return set().union(*roles(dataset, "only", name).values())
+
+
+def test_every_extension_of_a_format_is_read_in_any_case(home: Path) -> None:
+    folder = home / "images/camera_a"
+    for position, path in enumerate(sorted(folder.iterdir())[:8]):
+        path.rename(path.with_suffix((".jfif", ".JPE", ".JPG", ".JFIF")[position % 4]))
+    assert len(ids(opened(home), "real")) == IMAGES["camera_a"]
+
+
+def test_what_is_passed_over_is_counted_by_class_and_reason(home: Path) -> None:
+    (home / "images/camera_a/a.heic").touch()
+    (home / "images/camera_a/._000.jpg").touch()
+    (home / "images/dcgan/seed1/__MACOSX").mkdir()
+    (home / "images/dcgan/seed1/__MACOSX/._000.png").touch()
+    assert opened(home).passed_over == {
+        ("real", "extension .heic"): 1,
+        ("real", "hidden"): 1,
+        ("a", "extension .txt"): 1,
+        ("b", "__MACOSX"): 1,
+    }
+
+
+@pytest.mark.parametrize("place", ["camera_a", '"camera_a/*"', '"camera_a/**"', '"camera_a/**/*.jpg"'])
+def test_hidden_files_join_no_class_whatever_its_place(home: Path, place: str) -> None:
+    folder = home / "images/camera_a"
+    names = {f"camera_a/{path.name}" for path in folder.iterdir()}
+    first = min(folder.iterdir())
+    (folder / ".ipynb_checkpoints").mkdir()
+    shutil.copy(first, folder / ".ipynb_checkpoints" / first.name)
+    (folder / f"._{first.name}").write_bytes(b"\0\5\x16\7")
+    assert ids(opened(home, SMALL.replace("camera_a", place)), "real") == names
+
+
+def test_a_hidden_folder_is_no_role(home: Path) -> None:
+    for name in ("real", "a", "b"):
+        for role in ("train", "val", "test"):
+            shutil.copytree(home / "images/fake/progan", home / f"roles/{name}/{role}")
+    (home / "roles/real/.ipynb_checkpoints").mkdir()
+    text = (
+        'name: roles\nroot: roles\npattern: "{class}/{role}"\n'
+        "splits: {only: {known: [real, a], unknown: {arch: [b]}}}\n"
+    )
+    assert set(roles(opened(home, text), "only", "real")) == {"train", "val", "test"}
+
+
+def test_a_class_on_another_disk_needs_one_setting(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    disk = tmp_path_factory.mktemp("disk")
+    shutil.move(home / "images/fake/progan", disk / "progan")
+    (home / "images/fake/progan").symlink_to(disk / "progan")
+    assert "write follow_links: true into their YAML file" in refused(home, SMALL)
+    dataset = opened(home, "follow_links: true\n" + SMALL)
+    assert ids(dataset, "a") == {f"fake/progan/{index:03d} é.png" for index in range(IMAGES["fake/progan"])}
+
+
+def test_odd_sizes_are_flagged_when_they_are_decoded(home: Path) -> None:
+    for name, size in (("one", (1, 1)), ("line", (5000, 1)), ("tall", (20, 30000))):
+        Image.new("RGB", size, (9, 9, 9)).save(home / f"images/camera_a/{name}.png")
+    flagged = opened(home).prepare().flagged
+    assert set(flagged["constant"]) == {f"camera_a/{name}.png" for name in ("one", "line", "tall")}
+    assert set(flagged["narrow"]) == {"camera_a/line.png", "camera_a/tall.png"}
+    assert set(flagged["enlarged"]) == {"camera_a/one.png", "camera_a/line.png"}

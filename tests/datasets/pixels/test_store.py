@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -234,3 +236,85 @@ def test_nothing_wanted_needs_nothing(tmp_path: Path, own_cache: Path) -> None:
     assert store.ensure({}).images == 0 and list(own_cache.iterdir()) == []
     pool, rows = store.view([])
     assert pool.shape == (0, SIDE, SIDE, 3) and len(rows) == 0
+
+
+# -- digests and changed files ---------------------------------------------------------------------
+
+
+def digest(path: str) -> str:
+    return hashlib.blake2b(decode(Path(path), SIDE).pixels.tobytes(), digest_size=16).hexdigest()
+
+
+def as_of_the_first_release(ledger: Path) -> None:
+    """Lines of name, row, size and time, flags and reason."""
+    rows = map(json.loads, ledger.read_text().splitlines())
+    lines = (json.dumps([name, row, stamp[:2], flags, why]) for name, row, stamp, flags, why, _ in rows)
+    ledger.write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_the_digest_of_every_image_is_kept_when_it_is_decoded(tmp_path: Path, files: dict[str, str]) -> None:
+    PixelStore(tmp_path, SIDE).ensure(files)
+    stored = PixelStore(tmp_path, SIDE).stored(files)
+    assert {name: entry.digest for name, entry in stored.items()} == {n: digest(path) for n, path in files.items()}
+
+
+def test_a_ledger_of_the_first_release_gets_its_digests_from_the_rows(
+    tmp_path: Path, files: dict[str, str], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PixelStore(tmp_path, SIDE).ensure(files)
+    as_of_the_first_release(next(own_cache.glob("*.ledger")))
+    monkeypatch.setattr(storing, "decoded", None)  # would fail if it were called
+    assert PixelStore(tmp_path, SIDE).ensure(files).decoded == 0
+    stored = PixelStore(tmp_path, SIDE).stored(files)
+    assert {name: entry.digest for name, entry in stored.items()} == {n: digest(path) for n, path in files.items()}
+    assert all(entry.stamp.mark is not None for entry in stored.values())
+    lines = len(next(own_cache.glob("*.ledger")).read_text().splitlines())
+    PixelStore(tmp_path, SIDE).ensure(files)
+    assert len(next(own_cache.glob("*.ledger")).read_text().splitlines()) == lines == 40
+
+
+def test_rows_of_files_that_changed_since_the_first_release_get_no_digest(
+    tmp_path: Path, files: dict[str, str], own_cache: Path
+) -> None:
+    PixelStore(tmp_path, SIDE).ensure(files)
+    as_of_the_first_release(next(own_cache.glob("*.ledger")))
+    name = break_file(files, 4)
+    store = PixelStore(tmp_path, SIDE)
+    store.digest_rows(files)
+    assert [other for other, entry in store.stored(files).items() if not entry.digest] == [name]
+    assert store.changed(files) == [name]
+
+
+def test_a_file_that_was_touched_keeps_its_row(tmp_path: Path, files: dict[str, str]) -> None:
+    store = PixelStore(tmp_path, SIDE)
+    store.ensure(files)
+    name = sorted(files)[3]
+    row = store.stored([name])[name].row
+    os.utime(files[name], ns=(1, 1))
+    assert store.changed(files) == [name]
+    assert store.ensure(files).decoded == 1
+    assert store.stored([name])[name].row == row and store.changed(files) == []
+    check(store, files)
+
+
+def test_other_pixels_of_equal_size_and_time_are_decoded(tmp_path: Path, files: dict[str, str]) -> None:
+    store = PixelStore(tmp_path, SIDE)
+    first, second = (tmp_path / f"{colour}.bmp" for colour in ("red", "blue"))  # as many bytes whatever the pixels
+    Image.new("RGB", (20, 20), "red").save(first)
+    store.ensure({"x": str(first)})
+    Image.new("RGB", (20, 20), "blue").save(second)
+    shutil.copystat(first, second)
+    second.replace(first)
+    assert store.ensure({"x": str(first)}).decoded == 1
+    check(store, {"x": str(first)})
+
+
+def test_a_stored_image_whose_file_is_broken_now_is_not_taken_for_the_file(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    store = PixelStore(tmp_path, SIDE)
+    store.ensure(files)
+    bad = break_file(files, 3)
+    report = store.ensure(files, unreadable="leave")
+    assert (report.decoded, report.skipped) == (0, {bad: "the file is empty"})
+    assert PixelStore(tmp_path, SIDE).skipped(files) == {}  # nothing is remembered

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from datasets.core.partial import whole_file
@@ -28,8 +28,11 @@ def save_tree(path: Path, tree: Tree) -> None:
     """
     tensors: dict[str, Tensor] = {}
     outline = json.dumps(_outline(tree, tensors))
-    with whole_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={_OUTLINE: outline})
+    content = save(tensors, metadata={_OUTLINE: outline})
+    with whole_file(
+        path
+    ) as unfinished:  # which `save_file` would fill through a file of its own, and errors of its own
+        unfinished.write_bytes(content)
 
 
 def load_tree(path: Path) -> Tree:

@@ -35,7 +35,8 @@ def narrowed(page: str, width: int, gap: int = 3) -> tuple[str, int]:
     lines: list[str] = []
     most = 0
     for is_table, block in groupby(page.split("\n"), key=lambda line: bool(_ROW.match(line))):
-        text, lost = _narrowed_table(list(block), width, gap) if is_table else (list(block), 0)
+        rows = list(block)
+        text, lost = _narrowed_table(rows, width, gap) if is_table else (rows, 0)
         lines += text
         most = max(most, lost)
     return "\n".join(lines), most

@@ -50,6 +50,10 @@ class Store:
     def done(self, cell: Cell) -> bool:
         return self.status(cell) == "done"
 
+    def holds_finished(self, cell: Cell) -> bool:
+        """Whether a finished cell lies in this one's place, of whatever settings."""
+        return self._is_finished(self.folder(cell))
+
     def unmet(self, cell: Cell) -> list[str]:
         """Keys of required methods whose cell is not there, not finished, or of other settings."""
         records = {key: read_record(self.needed(cell, key)) for key in cell.needs}

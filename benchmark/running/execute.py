@@ -84,7 +84,8 @@ def _attempt(job: Job) -> tuple[Status, str | None]:
             store.clear(cell)  # who repairs the method must not continue from what the faulty one had saved
         told = str(error) if isinstance(error, Unwritable) else f"{type(error).__name__}: {error}"
         reason = told.splitlines()[0]
-        store_failure(store, cell, plugin, "failed", reason, traceback.format_exc())
+        if not (isinstance(error, Unwritable) and store.holds_finished(cell)):  # a full disk costs no old results
+            store_failure(store, cell, plugin, "failed", reason, traceback.format_exc())
         return "failed", reason
     return "done", None
 

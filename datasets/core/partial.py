@@ -89,14 +89,14 @@ def put_in_place(filled: Path, path: Path) -> None:
 
 @contextmanager
 def moved_away(path: Path, to: Path) -> Iterator[None]:
-    """A folder, if it is there, has another name from now on, unless the block fails."""
+    """A folder, if it is there, has another name from now on, unless the block fails to put something in its place."""
     there = path.exists()
     if there:
         path.rename(to)
     try:
         yield
     except BaseException:
-        if there:
+        if there and not path.exists():
             to.rename(path)
         raise
 

@@ -28,10 +28,8 @@ def save_tree(path: Path, tree: Tree) -> None:
     """
     tensors: dict[str, Tensor] = {}
     outline = json.dumps(_outline(tree, tensors))
-    content = save(tensors, metadata={_OUTLINE: outline})
-    with whole_file(
-        path
-    ) as unfinished:  # which `save_file` would fill through a file of its own, and errors of its own
+    content = save(tensors, metadata={_OUTLINE: outline})  # `save_file` has errors of its own for a full disk
+    with whole_file(path) as unfinished:
         unfinished.write_bytes(content)
 
 

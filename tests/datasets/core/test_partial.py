@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from datasets.core.partial import partial_of, whole_file, whole_folder
+from datasets.core.places import Unwritable
 
 
 def test_a_file_appears_under_its_name_when_the_block_ends(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_a_link_keeps_leading_where_it_leads(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_a_file_is_an_error_and_stays(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"), whole_file(tmp_path / "folder") as unfinished:
+    with pytest.raises(Unwritable, match="folder: Is a directory"), whole_file(tmp_path / "folder") as unfinished:
         unfinished.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 

@@ -225,9 +225,7 @@ def test_a_cache_that_cannot_be_made_is_reported_in_one_line(
     tmp_path: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OSMA_BENCH_CACHE", f"{next(iter(files.values()))}/below-a-file")
-    with pytest.raises(
-        UserError, match=r"^the cache .*below-a-file cannot be used: Not a directory; set OSMA_BENCH_CACHE"
-    ):
+    with pytest.raises(UserError, match=r"^the cache .*below-a-file cannot be used: Not a directory; set OSMA_"):
         PixelStore(tmp_path, SIDE).ensure(files)
 
 

@@ -18,7 +18,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="copies of a process and s
 
 
 @posix
-@pytest.mark.parametrize(("kind", "count"), [("kills", 8), ("disk", 12), ("interrupts", 10)])
+@pytest.mark.parametrize(("kind", "count"), [("kills", 4), ("disk", 6), ("interrupts", 5)])
 def test_nothing_is_lost(kind: str, count: int) -> None:
     words = [sys.executable, "-m", "tests.stress", kind, "--count", str(count), "--seed", "3"]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -64,8 +64,8 @@ def _tidy(scratch: Path) -> None:
     for folder in (scratch, *scratch.glob("*/")):
         drop_partials(folder)
     with suppress(OSError):  # a folder that holds something stays
-        for folder in (scratch, *list(scratch.parents)[:5]):
-            folder.rmdir()
+        scratch.rmdir()
+        scratch.parent.rmdir()  # that of the cell; those above are not ours alone
 
 
 def reporter(store: Store, cell: Cell) -> Callable[[Progress], None]:

@@ -79,10 +79,11 @@ def _faults(place: Place, jobs: int, sort: str, send: Send, status: int, instant
     send(child)
     found, _ = child.wait()
     took = time.monotonic() - began
-    # Once the work is done, nobody heeds signals any more: a shell tells -15 and 143 alike.
-    allowed = (status, 0, 128 - status) if place.is_complete() else (status,)
+    complete = place.is_complete()
+    # Once all is done, Python is ending and says of a signal what it likes: a shell tells -15 and 143 alike.
+    allowed = (status, 0, 128 - status) if complete else (status,)
     faults = [] if found in allowed else [f"it ended with {found} rather than {status}"]
     faults += [f"it took {took:.1f} s"] if took > AT_MOST else []
     faults += [f"after it went on: {len(left)} processes"] if (left := child.survivors()) else []
-    faults += ["a traceback: " + child.output()[-600:]] if "Traceback" in child.output() else []
+    faults += ["a traceback: " + child.output()[-600:]] if "Traceback" in child.output() and not complete else []
     return faults + [f"left behind at once: {path}" for path in place.leftovers()]

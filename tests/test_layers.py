@@ -19,7 +19,7 @@ SCRIPTS = ("run_all.py", "osma_bench.py")
 # The rooms of the house, floor by floor, lowest first. A module imports from its own room and from lower floors; rooms
 # of one floor do not know each other. The longest name that fits a module is its room.
 FLOORS = (
-    ("datasets.errors", "datasets.seeds", "datasets.settings"),
+    ("datasets.errors", "datasets.seeds", "datasets.settings", "datasets.signals", "datasets.columns"),
     ("datasets.console", "datasets.splits"),
     ("datasets.types",),
     ("datasets.core",),

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmark.boards.curve_table import mean_curves
 from benchmark.boards.figures import MARKERS, PALETTE
+from datasets.core.partial import whole_file
 
 
 def draw_curves(frame: pd.DataFrame, title: str, path: Path) -> Path:
@@ -23,6 +24,6 @@ def draw_curves(frame: pd.DataFrame, title: str, path: Path) -> Path:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="0.92")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize="small")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=130, format="png")
     return path

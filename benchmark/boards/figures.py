@@ -17,6 +17,7 @@ from benchmark.boards.label_places import places
 from benchmark.boards.leaderboard import Board
 from benchmark.boards.rows import cells_frame, summary
 from benchmark.evaluation.parts import ALL
+from datasets.core.partial import whole_file
 
 CHANCE = 50.0
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito, 2008
@@ -37,8 +38,9 @@ def accuracy_against_auc(board: Board, path: Path) -> Path:
     Args:
         board: rows of one protocol.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(summary(cells_frame(board.entries)), board.name).savefig(path, dpi=130)
+    figure = draw(summary(cells_frame(board.entries)), board.name)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=130, format="png")
     return path
 
 

@@ -28,7 +28,7 @@ from benchmark.boards.tables import ablation_table, cost_table, decision_table, 
 from benchmark.cells.files import write_json
 from benchmark.cells.path import board_name, committed_root, local_root
 from benchmark.cells.record import DataFacts
-from datasets.core.partial import whole_file
+from datasets.core.partial import whole_file, write_whole
 
 TABLE_TITLES = {"attribution": "Attribution", "open-set": "Open-set recognition", DISCOVERY: "Discovery"}
 
@@ -91,7 +91,6 @@ def write_board(board: Board, ablations: Ablations, leaderboards: Path) -> Path:
         The Markdown file.
     """
     folder = leaderboards / board.name
-    folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "cells.csv", cells_frame(board.entries), index=False)
     sums = pd.concat([_with_protocol(chapter) for chapter in board.chapters])
     write_csv(folder / "summary.csv", sums)
@@ -100,8 +99,7 @@ def write_board(board: Board, ablations: Ablations, leaderboards: Path) -> Path:
         write_csv(folder / "curves.csv", curves, index=False)
     write_json(folder / "board.json", {"name": board.name, "rows": sums.reset_index().to_dict(orient="records")})
     path = folder / "README.md"
-    with whole_file(path) as unfinished:
-        unfinished.write_text(render(board, ablations, published_tables(leaderboards)), encoding="utf-8")
+    write_whole(path, render(board, ablations, published_tables(leaderboards)))
     return path
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from datasets.core.partial import whole_file
+from datasets.core.partial import whole_file, write_whole
 
 EVALUATION, HISTORY, LOG, ITERATIONS = "evaluation.json", "history.csv", "run.log", "iterations.json"
 
@@ -23,8 +23,7 @@ T = TypeVar("T")
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all; numbers stay numbers, NaN becomes null."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:

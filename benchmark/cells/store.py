@@ -11,10 +11,12 @@ from pathlib import Path
 from benchmark.cells.cell import Cell
 from benchmark.cells.path import cell_folders, local_roots, set_aside_name
 from benchmark.cells.record import Record, Status, read_record
-from datasets.core.partial import flush, flush_folder
+from datasets.core.partial import flush_folder, moved_away, put_in_place
+from datasets.core.places import writing
 from datasets.errors import UserError
 
 _RUNNING = ".running"
+RESULT = "result"  # what is going to be a cell, within its scratch
 
 Stored = Sequence[tuple[Path, Record]]  # cells with their folders
 
@@ -48,6 +50,10 @@ class Store:
     def done(self, cell: Cell) -> bool:
         return self.status(cell) == "done"
 
+    def holds_finished(self, cell: Cell) -> bool:
+        """Whether a finished cell lies in this one's place, of whatever settings."""
+        return self._is_finished(self.folder(cell))
+
     def unmet(self, cell: Cell) -> list[str]:
         """Keys of required methods whose cell is not there, not finished, or of other settings."""
         records = {key: read_record(self.needed(cell, key)) for key in cell.needs}
@@ -58,19 +64,27 @@ class Store:
         ]
 
     @contextmanager
-    def writing(self, cell: Cell) -> Iterator[Path]:
-        """A folder to fill, which takes the cell's place when the block ends well."""
-        unfinished = self.scratch(cell) / "result"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        flush_folder(unfinished)
-        self.set_aside(cell)
-        target = self.folder(cell)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.rename(target)
-        flush(target.parent)
-        self.clear(cell)
+    def writing(self, cell: Cell, keep_work: bool = False) -> Iterator[Path]:
+        """A folder to fill, which takes the cell's place when the block ends well; else the old cell stays.
+
+        Args:
+            keep_work: whether unfinished work of the cell is kept, for another try.
+
+        Raises:
+            Unwritable: the disk does not take it.
+        """
+        unfinished = self.scratch(cell) / RESULT
+        with writing(self.root):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            try:
+                yield unfinished
+                flush_folder(unfinished)
+                self._commit(cell, unfinished)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        if not keep_work:
+            self.clear(cell)
 
     def clear(self, cell: Cell) -> None:
         """Drop unfinished work of a cell, of whatever settings."""
@@ -79,12 +93,29 @@ class Store:
     def set_aside(self, cell: Cell) -> None:
         """Make room: a finished cell gets another name, one that failed or was skipped goes."""
         folder = self.folder(cell)
+        with writing(self.root):
+            if self._is_finished(folder):
+                folder.rename(self._free_name(folder))
+            elif folder.exists():
+                shutil.rmtree(folder)
+
+    def _commit(self, cell: Cell, filled: Path) -> None:
+        """Put a filled folder into the cell's place; a finished cell there is set aside, any other goes."""
+        folder = self.folder(cell)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if self._is_finished(folder):
+            with moved_away(folder, self._free_name(folder)):
+                put_in_place(filled, folder)
+        else:
+            put_in_place(filled, folder)
+
+    def _is_finished(self, folder: Path) -> bool:
         record = read_record(folder)
-        if record is not None and record.status == "done":
-            names = (set_aside_name(number, folder) for number in itertools.count())
-            folder.rename(next(name for name in names if not name.exists()))
-        elif folder.exists():
-            shutil.rmtree(folder)
+        return record is not None and record.status == "done"
+
+    def _free_name(self, folder: Path) -> Path:
+        names = (set_aside_name(number, folder) for number in itertools.count())
+        return next(name for name in names if not name.exists())
 
     def _running(self, cell: Cell) -> Path:
         return self.root / _RUNNING / cell.path.in_results

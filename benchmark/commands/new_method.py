@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmark.commands.options import CHECKOUT
 from datasets.console import say
 from datasets.core.command import Command
+from datasets.core.partial import write_whole
 from datasets.errors import UserError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -64,6 +65,5 @@ def new_method(name: str, checkout: Path) -> list[Path]:
         text = (TEMPLATES / template).read_text(encoding="utf-8")
         for word, value in words.items():
             text = text.replace(word, value)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     return list(targets)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.cells.presets import preset_names
 from benchmark.running.backends import BACKENDS
 from datasets.core.command import Parser
+from datasets.core.places import open_place
 from datasets.core.split_list import word_list
 from datasets.errors import UserError
 
@@ -144,10 +145,7 @@ def make_folders(**folders: Path) -> None:
     """Make the folders of options now, before hours of work need them.
 
     Raises:
-        UserError: one cannot be made or is something else.
+        UserError: one cannot be made or written, or is something else.
     """
     for option, folder in folders.items():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--{option} {folder} cannot be used: {error.strerror}; choose another folder") from None
+        open_place(folder, f"--{option}", "choose another folder")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmark.boards.leaderboard import build_board, write_board
 from benchmark.cells.cell import Cell
 from benchmark.cells.checkpoints import parse_checkpoints, released_folders, with_released
+from benchmark.cells.claims import claimed
 from benchmark.cells.path import local_root
 from benchmark.cells.plan import Planner, Request, choose_methods
 from benchmark.cells.presets import CHANGED, Preset, load_preset, parse_overrides
@@ -71,25 +72,25 @@ def run(
     make_folders(results=options.results, leaderboards=options.leaderboards)
     store = Store(options.results)
     if options.force:
-        for cell in cells:
-            store.clear(cell)
-            store.set_aside(cell)
+        begin_again(cells, store)
     if execution.curve:
         for cell in without_curve(cells, store, registry):
             store.set_aside(cell)
     introduce(dataset, trains=not all(store.done(cell) for cell in cells))
-    missing = compute_missing(cells, dataset, execution, registry)
+    outcomes = compute_missing(cells, dataset, execution, registry)
     clustered = cluster_for_table(local_root(options.results, dataset.name, preset.key), execution.jobs)
     if clustered:
         say(f"{clustered} clusterings of stored features computed for the discovery table")
     board = build_board(dataset.name, preset.key, options.results, options.leaderboards)
     if board.entries:
         path = write_board(board, registry.ablations, options.leaderboards)
-        show_markdown(path.read_text(encoding="utf-8"))
+        show_markdown(path.read_text(encoding="utf-8"), str(path))
         say(f"leaderboard: {path}")
     done = sum(store.done(cell) for cell in cells)
-    computed = done - (len(cells) - missing)
-    say(f"{done} of {len(cells)} cells done, {computed} computed now" + _gap(len(cells) - done))
+    computed = sum(outcome.status == "done" and not outcome.elsewhere for outcome in outcomes)
+    others = sum(outcome.elsewhere for outcome in outcomes)
+    by_others = f", {others} by another run" if others else ""
+    say(f"{done} of {len(cells)} cells done, {computed} computed now{by_others}" + _gap(len(cells) - done))
     return 0 if done == len(cells) else 1
 
 
@@ -105,6 +106,21 @@ def introduce(dataset: Dataset, trains: bool) -> None:
 
 def _gap(number: int) -> str:
     return f"; {number} failed, were skipped or were not reached: the same command tries them again" if number else ""
+
+
+def begin_again(cells: Sequence[Cell], store: Store) -> None:
+    """Drop unfinished work and set finished cells aside.
+
+    Raises:
+        UserError: another run computes one of them.
+    """
+    for cell in cells:
+        with claimed(store, cell) as ours:
+            if not ours:
+                at_work = f"{cell.title} is computed by another run on {store.root}"
+                raise UserError(f"--force: {at_work}; wait for it, or leave out --force")
+            store.clear(cell)
+            store.set_aside(cell)
 
 
 def refuse_name_clash(cells: Sequence[Cell], requests: Sequence[Request], preset: Preset, store: Store) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from benchmark.commands.options import RunOptions, parser
@@ -46,18 +44,6 @@ def list_methods(registry: Registry) -> int:
     return 0
 
 
-class Terminated(BaseException):
-    """The process was asked to end; what is finished is kept."""
-
-
 def console_main() -> int:
     """Entry for a process: signals and mistakes become exit statuses."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        return exit_status(main)
-    except Terminated:
-        return 128 + signal.SIGTERM
+    return exit_status(main)

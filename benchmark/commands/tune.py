@@ -25,7 +25,7 @@ from benchmark.studies.tuning import Trial, merged, searchable, trial_row, trial
 from datasets.catalogue import DataRequest
 from datasets.console import say, show_rows
 from datasets.core.command import Command
-from datasets.core.partial import whole_file
+from datasets.core.partial import whole_file, write_whole
 from datasets.core.split_list import number_list, split_list
 from datasets.errors import UserError
 from datasets.types import Dataset
@@ -177,6 +177,5 @@ def write_log(log: pd.DataFrame, folder: Path, text: str) -> list[Path]:
     """The log as CSV for programs and as Markdown for people."""
     with whole_file(folder / LOG) as unfinished:
         log.to_csv(unfinished, index=False, lineterminator="\n")
-    with whole_file(folder / PAGE) as unfinished:
-        unfinished.write_text(f"{text}{markdown(log_rows(log), HEADERS)}\n", encoding="utf-8")
+    write_whole(folder / PAGE, f"{text}{markdown(log_rows(log), HEADERS)}\n")
     return [folder / LOG, folder / PAGE]

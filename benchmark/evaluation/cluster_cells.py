@@ -90,7 +90,6 @@ def cluster_cell(cell: Path, request: KMeansRequest) -> Path:
         "seconds": round(time.perf_counter() - started, 3), "dtype": "float64", "made_with": versions(),
         "features": _digest(cell / FEATURES),
     }  # fmt: skip
-    (cell / FOLDER).mkdir(exist_ok=True)
     kept = {"ids": ids, **{name: np.asarray(value) for name, value in facts.items()}}
     write_arrays(cell / FOLDER / request.file, kept)
     return cell

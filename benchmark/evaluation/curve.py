@@ -65,7 +65,6 @@ class TrainingCurve:
 
     def save(self, path: Path) -> None:
         """Write the epochs, none of them if the method could not be watched."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)

@@ -11,6 +11,18 @@ from datasets.catalogue import DataRequest
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """A cell that another run was computing.
+
+    Attributes:
+        written: time of the record that lay there, of an earlier try; "" if there was none.
+    """
+
+    cell: Cell
+    written: str
+
+
+@dataclass(frozen=True)
 class Job:
     """A cell with what a worker needs to compute it."""
 
@@ -20,6 +32,7 @@ class Job:
     device: str
     curve: bool = False  # also predict the test images after every epoch; without influence on the weights
     released: Path | None = None  # folder of released weights, which the method takes instead of being trained
+    passed_over: PassedOver | None = None  # what was found before; whoever has the cell in hand is waited for
 
 
 @dataclass(frozen=True)
@@ -30,3 +43,4 @@ class Outcome:
     status: Status
     seconds: float
     reason: str | None = None
+    elsewhere: bool = False  # another run computed it

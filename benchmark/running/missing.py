@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmark.cells.cell import Cell
 from benchmark.cells.store import Store
 from benchmark.evaluation.curve import CURVE
+from benchmark.running.job import Outcome
 from benchmark.running.runner import Execution, run_plan
 from benchmark.running.watch import Watch
 from datasets.console import say
@@ -15,23 +16,19 @@ from methods.core.method import Method
 from methods.core.registry import Registry
 
 
-def compute_missing(cells: Sequence[Cell], dataset: Dataset, execution: Execution, registry: Registry) -> int:
-    """Run the cells that are not done, with progress.
-
-    Returns:
-        How many these were, whatever became of them.
-    """
+def compute_missing(cells: Sequence[Cell], dataset: Dataset, execution: Execution, registry: Registry) -> list[Outcome]:
+    """Run the cells that are not done, with progress; what became of them."""
     store = Store(execution.results)
     missing = [cell for cell in cells if not store.done(cell)]
-    if missing:
-        for name in dict.fromkeys(cell.split for cell in missing):
-            dataset.split(name)  # decode once, here; a mistake in a later split stops before hours of training
-        side_by_side = f"{execution.jobs} side by side"
-        say(f"{len(missing)} of {len(cells)} cells to compute, {side_by_side}; results in {execution.results}")
-        watch = Watch(missing, store)
-        with watch.running():
-            run_plan(missing, execution, registry, watch.on_finished)
-    return len(missing)
+    if not missing:
+        return []
+    for name in dict.fromkeys(cell.split for cell in missing):
+        dataset.split(name)  # decode once, here; a mistake in a later split stops before hours of training
+    side_by_side = f"{execution.jobs} side by side"
+    say(f"{len(missing)} of {len(cells)} cells to compute, {side_by_side}; results in {execution.results}")
+    watch = Watch(missing, store)
+    with watch.running():
+        return run_plan(missing, execution, registry, watch.on_finished)
 
 
 def without_curve(cells: Sequence[Cell], store: Store, registry: Registry) -> list[Cell]:

@@ -12,13 +12,15 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from benchmark.cells.cell import Cell
+from benchmark.cells.claims import can_claim
 from benchmark.cells.path import CellPath
 from benchmark.cells.store import Store
 from benchmark.running.backends import register
 from benchmark.running.execute import execute, store_failure
-from benchmark.running.job import Job, Outcome
-from benchmark.running.progress import started_mark
+from benchmark.running.job import Job, Outcome, PassedOver
+from benchmark.running.progress import abandoned, started_mark, tidy
 from datasets.catalogue import DataRequest
+from datasets.console import note, warn
 from datasets.core.workers import replaced_workers
 from methods.core.registry import Registry
 
@@ -38,9 +40,9 @@ class Execution:
     curve: bool = False  # also predict the test images after every epoch
     released: Mapping[str, Path] = field(default_factory=dict)  # folders of released weights by the key of their row
 
-    def job(self, cell: Cell) -> Job:
+    def job(self, cell: Cell, passed_over: PassedOver | None = None) -> Job:
         results = self.results.absolute()  # a worker may have another working directory
-        return Job(cell, self.data, results, self.device, self.curve, self.released.get(cell.key))
+        return Job(cell, self.data, results, self.device, self.curve, self.released.get(cell.key), passed_over)
 
 
 def waves(cells: Iterable[Cell]) -> list[list[Cell]]:
@@ -71,21 +73,48 @@ def run_plan(
         The outcomes of the cells that were computed now.
     """
     store, outcomes = Store(execution.results), list[Outcome]()
-    for wave in waves(cells):
-        missing = [cell for cell in wave if not store.done(cell)]
-        with closing(_run_wave(missing, execution, store, registry)) as running:
-            for outcome in running:
-                outcomes.append(outcome)
-                on_finished(outcome)
-                if execution.fail_fast and outcome.status == "failed":
-                    return outcomes
-    return outcomes
+    if not can_claim(store):
+        warn(f"files of {store.root} cannot be locked: another run there would compute the same cells once more")
+    try:
+        for wave in waves(cells):
+            missing = [cell for cell in wave if not store.done(cell)]
+            with closing(_run_wave(missing, execution, store, registry)) as running:
+                for outcome in running:
+                    outcomes.append(outcome)
+                    on_finished(outcome)
+                    if execution.fail_fast and outcome.status == "failed":
+                        return outcomes
+        return outcomes
+    finally:
+        tidy(store, cells)
 
 
 def _run_wave(
     cells: list[Cell], execution: Execution, store: Store, registry: Registry
 ) -> Generator[Outcome, None, None]:
-    """One wave; what a broken pool left undone is submitted again.
+    """One wave. Cells that another run has in hand come last: they are waited for when nothing else is left to do."""
+    elsewhere: dict[CellPath, PassedOver] = {}
+    for ended in _run_cells(cells, execution, store, registry, elsewhere):
+        if isinstance(ended, PassedOver):
+            elsewhere[ended.cell.path] = ended
+        else:
+            yield ended
+    waiting = [cell for cell in cells if cell.path in elsewhere]
+    if waiting:
+        note(f"{len(waiting)} cells are computed by another run on {store.root}; waiting for it")
+        for ended in _run_cells(waiting, execution, store, registry, elsewhere):
+            if isinstance(ended, Outcome):
+                yield ended
+
+
+def _run_cells(
+    cells: list[Cell],
+    execution: Execution,
+    store: Store,
+    registry: Registry,
+    elsewhere: Mapping[CellPath, PassedOver],
+) -> Iterator[Outcome | PassedOver]:
+    """Cells that need nothing of each other; what a broken pool left undone is submitted again.
 
     Cells that were running when a worker died go last and one by one, so that the next death has one
     suspect and a bystander is not blamed twice.
@@ -96,14 +125,14 @@ def _run_wave(
     while batches:
         pending, ended = batches.popleft(), set[CellPath]()
         try:
-            for outcome in _parallel(pending, execution, store):
+            for outcome in _parallel(pending, execution, store, elsewhere):
                 ended.add(outcome.cell.path)
                 yield outcome
         except BrokenExecutor:
             left = [cell for cell in pending if cell.path not in ended]
             yield from (Outcome(cell, "done", 0.0) for cell in left if store.done(cell))
             lost = [cell for cell in left if not store.done(cell)]
-            suspects = [cell for cell in lost if started_mark(store, cell).exists()]
+            suspects = [cell for cell in lost if abandoned(store, cell)]
             breaks = 0 if suspects or len(lost) < len(pending) else breaks + 1
             if breaks > DEATHS_ALLOWED:  # nothing even started, as when workers cannot read what they are sent
                 raise
@@ -122,11 +151,12 @@ def _give_up(cell: Cell, deaths: int, store: Store, registry: Registry) -> Outco
     return Outcome(cell, "failed", 0.0, reason)
 
 
-def _parallel(cells: list[Cell], execution: Execution, store: Store) -> Iterator[Outcome]:
+def _parallel(
+    cells: list[Cell], execution: Execution, store: Store, elsewhere: Mapping[CellPath, PassedOver]
+) -> Iterator[Outcome | PassedOver]:
     """Outcomes as they come; one cell of several jobs still gets a process of its own, which may die."""
-    for cell in cells:
-        started_mark(store, cell).unlink(missing_ok=True)  # left by a run that was killed
-    tasks = [delayed(execute)(execution.job(cell)) for cell in cells]
+    tidy(store, cells)  # what a run that was killed has left
+    tasks = [delayed(execute)(execution.job(cell, elsewhere.get(cell.path))) for cell in cells]
     workers = 1 if execution.jobs == 1 else min(execution.jobs, max(2, len(cells)))
     backend = register(execution.backend)
     pool = Parallel(workers, backend, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)

@@ -56,10 +56,13 @@ class Watch:
         title = outcome.cell.title
         self._ended.add(title)
         style, count = _STYLES[outcome.status], f"{len(self._ended)}/{len(self._cells)}"
-        errors.print(f"[{style}]{outcome.status:7}[/]  {escape(title)}  {outcome.seconds:.1f} s  ({count})")
+        took = "by another run" if outcome.elsewhere else f"{outcome.seconds:.1f} s"
+        errors.print(f"[{style}]{outcome.status:7}[/]  {escape(title)}  {took}  ({count})")
         if outcome.reason:
             errors.print(f"         {outcome.reason}", markup=False)
-            errors.print(f"         log: {self._store.folder(outcome.cell) / LOG}", markup=False)
+            log = self._store.folder(outcome.cell) / LOG
+            if log.exists():  # a full disk takes not even a log
+                errors.print(f"         log: {log}", markup=False)
 
     def _poll(self) -> None:
         while not (self._stop.wait(POLL_SECONDS) or self._bar.disable):

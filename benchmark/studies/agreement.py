@@ -18,7 +18,7 @@ from benchmark.boards.tables import MISSING, markdown
 from benchmark.evaluation.parts import ALL
 from benchmark.metrics.clustering import CLUSTER_METRICS
 from benchmark.metrics.ranking import Agreement, compare
-from datasets.core.partial import whole_file
+from datasets.core.partial import whole_file, write_whole
 from datasets.errors import UserError
 from datasets.splits import UNKNOWN_GROUPS
 
@@ -111,10 +111,8 @@ def _words(result: Agreement) -> list[str]:
 
 def write(found: Found, title: str, board: Board, folder: Path) -> list[Path]:
     """The page and the CSV file, in which lists are joined by semicolons."""
-    folder.mkdir(parents=True, exist_ok=True)
     page, file = folder / PAGE, folder / FILE
-    with whole_file(page) as unfinished:
-        unfinished.write_text(render(found, title, board), encoding="utf-8")
+    write_whole(page, render(found, title, board))
     lines = [
         {
             "table": table, "column": figure, "rows": len(result.rows), "splits": result.splits, "tau_b": result.tau,

@@ -185,13 +185,11 @@ def _answers_file(path: Path) -> Iterator[TextIO]:
     """
     if path.is_dir():
         raise UserError(f"--out {path} is a folder; give the name of a file")
-    with whole_file(path) as unfinished:
-        try:
-            file = unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise UserError(f"--out {path} cannot be written ({error.strerror}); choose another file") from None
-        with file:
-            yield file
+    with (
+        whole_file(path, "choose another --out") as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        yield file
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> Iterator[Row]:

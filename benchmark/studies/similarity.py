@@ -22,6 +22,7 @@ from benchmark.boards.tables import markdown
 from benchmark.cells.record import Record
 from benchmark.cells.store import Store
 from benchmark.running.fitting import MODEL, make_run
+from datasets.core.partial import whole_file
 from datasets.errors import UserError
 from datasets.types import Dataset, ImageSet
 from methods.core.device import make_deterministic
@@ -138,10 +139,10 @@ def _spread(values: pd.Series[float]) -> str:
 
 def write_matrices(found: list[Similarity], folder: Path) -> Iterator[Path]:
     """One CSV file for every cell, and one picture of all matrices."""
-    folder.mkdir(parents=True, exist_ok=True)
     for similarity in found:
         path = folder / f"{similarity.key}-{similarity.split}-seed{similarity.seed}.csv"
-        pd.DataFrame(similarity.cosines, index=similarity.views, columns=similarity.views).to_csv(path)
+        with whole_file(path) as unfinished:
+            pd.DataFrame(similarity.cosines, index=similarity.views, columns=similarity.views).to_csv(unfinished)
         yield path
     yield draw(found, folder / "similarity.png")
 
@@ -160,5 +161,6 @@ def draw(found: list[Similarity], path: Path) -> Path:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(scale, ax=list(panels), label="cosine of mean features")
-    figure.savefig(path, dpi=130)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=130, format="png")
     return path

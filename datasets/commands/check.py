@@ -14,7 +14,6 @@ from datasets.commands.options import DataOptions, add_data_options
 from datasets.console import console, say
 from datasets.core.command import Command
 from datasets.core.partial import whole_file
-from datasets.errors import UserError
 
 VERDICTS = ("clean", "usable, with warnings", "unusable")  # by exit status
 
@@ -58,8 +57,5 @@ class Check(Command[CheckOptions]):
 
 
 def _write_json(checked: Checked, path: Path) -> None:
-    try:
-        with whole_file(path) as unfinished:
-            unfinished.write_text(json.dumps(checked.to_json(), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--json {path} cannot be written ({error.strerror}); choose another file") from None
+    with whole_file(path, "choose another --json") as unfinished:
+        unfinished.write_text(json.dumps(checked.to_json(), indent=1) + "\n", encoding="utf-8")

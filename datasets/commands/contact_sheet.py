@@ -49,7 +49,6 @@ def draw(split: Split, path: Path, columns: int = 9, leave_out: frozenset[str] =
         for position, row in enumerate(shown):
             place = (columns * side, (position + 0.5) * side)
             axes.annotate(row.title, place, (6, 0), textcoords="offset points", va="center", fontsize=7.5)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished:
         figure.savefig(unfinished, dpi=100, format=path.suffix.removeprefix(".") or "png")
     return path

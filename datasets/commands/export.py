@@ -24,11 +24,12 @@ from datasets.commands.options import SizeOptions, add_size_options
 from datasets.console import progress, say
 from datasets.core.command import Command
 from datasets.core.partial import whole_folder
+from datasets.core.text import readable
 from datasets.errors import UserError
 from datasets.mini.dataset import Mini
 from datasets.osma.annotations import PREFIXES
 from datasets.osma.layout import LISTS, MANIFEST, UNION, Layout
-from datasets.pixels.disk import RESERVE, readable
+from datasets.pixels.disk import RESERVE
 from datasets.splits import REAL, UNKNOWN_GROUPS
 from datasets.types import ImageSet, Split
 
@@ -93,11 +94,8 @@ def export(dataset: Mini, to: Path) -> Exported:
     to = to.resolve()
     _check_free(to)
     splits = [dataset.split(name) for name in dataset.split_names]
-    try:
-        with whole_folder(to) as unfinished:
-            exported = _write(dataset, splits, unfinished)
-    except OSError as error:
-        raise UserError(f"{to} cannot be written ({error.strerror}); free space or choose another --to") from None
+    with whole_folder(to, "choose another --to") as unfinished:
+        exported = _write(dataset, splits, unfinished)
     return Exported(to, exported.images, exported.bytes)
 
 

@@ -32,3 +32,13 @@ def did_you_mean(word: str, among: Iterable[str]) -> str:
     """`; did you mean 'pose'?` where a known word is near a misspelt one, else nothing."""
     near = difflib.get_close_matches(word, list(among), n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def readable(count: int) -> str:
+    """A number of bytes for people: 1536 is "1.5 KiB"."""
+    value, unit = float(count), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.1f} {unit}" if unit != "bytes" else f"{count} bytes"

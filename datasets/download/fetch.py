@@ -8,10 +8,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from datasets.console import byte_bar, say
+from datasets.core.text import readable
 from datasets.download.record import Patience, RemoteFile, fetch_file, read_record
 from datasets.download.unpack import Limits, archive_kind, unpack
 from datasets.errors import UserError
-from datasets.pixels.disk import readable
 
 CODE = "https://github.com/ICTMCG/POSE"  # carries the annotation files, in its folder dataset/
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets.core.text import shown
+from datasets.core.text import readable, shown
 from datasets.errors import UserError
-from datasets.pixels.disk import RESERVE, readable
+from datasets.pixels.disk import RESERVE
 
 RECORD = "https://zenodo.org/api/records/8103474"  # OSMA
 BLOCK = 1 << 20  # bytes read at a time

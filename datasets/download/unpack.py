@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from datasets.core.text import shown
+from datasets.core.text import readable, shown
 from datasets.errors import UserError
-from datasets.pixels.disk import RESERVE, readable
+from datasets.pixels.disk import RESERVE
 
 BLOCK = 1 << 20  # bytes read at a time
 STAGING = ".unpacking"

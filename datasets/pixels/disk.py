@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.core.places import existing
+from datasets.core.text import readable
 from datasets.errors import UserError
 from datasets.pixels.cache import ENVIRONMENT
 
@@ -45,15 +47,4 @@ class Need:
 
 def need_for(images: int, bytes_each: int, folder: Path) -> Need:
     """The need of so many images; the folder need not exist yet."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return Need(images, images * bytes_each, shutil.disk_usage(there).free, folder)
-
-
-def readable(count: int) -> str:
-    """A number of bytes for people: 1536 is "1.5 KiB"."""
-    value, unit = float(count), "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.1f} {unit}" if unit != "bytes" else f"{count} bytes"
+    return Need(images, images * bytes_each, shutil.disk_usage(existing(folder)).free, folder)

@@ -14,24 +14,23 @@ Writers hold a lock; readers need none. Deleting the cache folder is always safe
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from datasets.console import note, progress
+from datasets.console import progress
+from datasets.core.locks import locked
 from datasets.core.partial import whole_file
+from datasets.core.places import writing
 from datasets.core.workers import chunk_by_chunk
 from datasets.errors import UserError
-from datasets.pixels.cache import ENVIRONMENT, cache_folder
+from datasets.pixels.cache import REMEDY, cache_folder, open_cache
 from datasets.pixels.decode import PREPROCESSING, decoded
 from datasets.pixels.digest import digest_of
 from datasets.pixels.disk import Need, need_for
@@ -101,11 +100,12 @@ class PixelStore:
                 without them and remembers nothing. The report calls both skipped.
 
         Raises:
-            UserError: the disk is too small, or an image is unreadable and that is refused.
+            UserError: the cache cannot be used, the disk is too small, or an image is unreadable and that is refused.
         """
         tasks, failed = self._tasks(files), dict[str, str]()
         if tasks:
-            with self._locked():
+            open_cache()
+            with locked(self._file("lock"), "decodes images of the same data", REMEDY):
                 tasks = self._tasks(files)  # another process may have decoded some meanwhile
                 need_for(len(tasks), self._row_bytes, self.folder).check()
                 failed = self._decode(tasks, unreadable)
@@ -118,7 +118,8 @@ class PixelStore:
         """Digest the rows that an earlier release decoded, which kept none; changed files are passed over."""
         if not self._without_digest(files):
             return
-        with self._locked():
+        open_cache()
+        with locked(self._file("lock"), "decodes images of the same data", REMEDY):
             pool, stamped = self.pool(), dict[str, Entry]()
             for name, entry in self._without_digest(files).items():
                 if entry.stamp.fits(stamp := stamp_of(files[name])):
@@ -193,8 +194,6 @@ class PixelStore:
 
     def _decode(self, tasks: list[Task], unreadable: str) -> dict[str, str]:
         """Decode into the file of pixels, all cores at work; the reasons of those that could not be."""
-        self._file("pixels").touch()
-        self._ledger.mend()
         failed: dict[str, str] = {}
 
         def finished() -> Iterator[str]:
@@ -206,42 +205,23 @@ class PixelStore:
                 self._ledger.append(dict(kept))
                 yield from done
 
-        try:
+        with writing(self._file("pixels"), REMEDY):
+            self._file("pixels").touch()
+            self._ledger.mend()
             for _ in progress(finished(), len(tasks), f"decoding {len(tasks):,} images to {self.side} px"):
                 pass
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(f"{self.folder} is full; free space, or set {ENVIRONMENT} to a larger disk") from None
         return failed
 
     def _refuse(self, failed: Mapping[str, str], asked: int) -> None:
         listed = self._file("unreadable.txt")
         lines = (f"{name}\t{reason}\n" for name, reason in sorted(failed.items()))
-        with whole_file(listed) as unfinished:
+        with whole_file(listed, REMEDY) as unfinished:
             unfinished.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
         name, reason = min(failed.items())
         raise UserError(
             f"{len(failed):,} of {asked:,} images cannot be read, such as {name}: {reason}; all are listed in {listed}"
             "; repair them, or do without: python -m datasets prepare --unreadable skip"
         )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot create the cache {self.folder} ({error.strerror}); set {ENVIRONMENT}") from None
-        lock = FileLock(self._file("lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            note("waiting for another process, which decodes images of the same data")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _decode_chunk(pixels: Path, side: int, tasks: Sequence[Task]) -> dict[str, Entry]:

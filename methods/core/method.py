@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from typing_extensions import Self
 
+from datasets.core.partial import write_whole
 from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.core.run import Run
@@ -181,11 +182,10 @@ class Method(Plugin):
 
     def save(self, folder: Path) -> None:
         """Write the fitted state: safetensors and JSON, never pickle."""
-        folder.mkdir(parents=True, exist_ok=True)
         save_tree(folder / MODEL, self.state())
         config = self.config.model_dump(mode="json")
         facts = {"method": self.name, "version": self.version, "config": config, "task": asdict(self.task)}
-        (folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        write_whole(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod
     def load(cls, folder: Path, run: Run) -> Self:

@@ -222,7 +222,6 @@ class Run:
         due = time.monotonic() - self._saved >= self.settings.save_every_seconds
         if path is None or not (due or last):
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         state = {name: tracked.state_dict() for name, tracked in self._tracked.items()}
         save_tree(path, {"epochs": epoch + 1, "tracked": state, "history": self.history.rows})
         self._saved = time.monotonic()

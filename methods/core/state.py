@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from datasets.core.partial import whole_file
@@ -28,8 +28,9 @@ def save_tree(path: Path, tree: Tree) -> None:
     """
     tensors: dict[str, Tensor] = {}
     outline = json.dumps(_outline(tree, tensors))
+    content = save(tensors, metadata={_OUTLINE: outline})  # `save_file` has errors of its own for a full disk
     with whole_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={_OUTLINE: outline})
+        unfinished.write_bytes(content)
 
 
 def load_tree(path: Path) -> Tree:

@@ -33,14 +33,18 @@ def heed_control_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def interrupted(tmp_path, number, jobs, send):
+def ignore_control_c():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def interrupted(tmp_path, number, jobs, send, before=heed_control_c):
     """Run a method that finishes split 1 and sleeps on split 2, then send a signal; status and standard error."""
     words = ["--methods", "nearest@sleepy", "--preset", "smoke", "--jobs", str(jobs)]
     places = ["--results", str(tmp_path / "results"), "--leaderboards", str(tmp_path / "boards")]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmark.toy_run_all", *words, *places],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=heed_control_c,
+        preexec_fn=before,
     )  # fmt: skip
     cells = tmp_path / "results" / "toy" / "smoke" / "nearest@sleepy"
     running = tmp_path / "results" / ".running"
@@ -86,6 +90,17 @@ def test_control_c_reaches_the_workers_keeps_finished_cells_and_ends_with_130(tm
     assert "interrupted; what was finished is kept" in errors
     assert "Traceback" not in errors
     assert not survivors(groups[0])
+
+
+def test_a_run_whose_parent_ignores_control_c_goes_on_until_it_is_asked_to_terminate(tmp_path):
+    def send(pid, number):
+        os.kill(pid, signal.SIGINT)
+        time.sleep(0.5)
+        os.kill(pid, number)
+
+    status, errors = interrupted(tmp_path, signal.SIGTERM, 1, send, before=ignore_control_c)
+    assert status == 143
+    assert "interrupted" not in errors and "Traceback" not in errors
 
 
 def test_the_interrupted_method_is_planned_on_both_splits(registry):

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from benchmark.cells.files import LOG
 from benchmark.cells.store import Store
 from benchmark.running import watch as shown
 from benchmark.running.job import Outcome
@@ -47,6 +48,8 @@ def at_work(store, cell, marked=True):
 
 def test_without_a_terminal_each_cell_that_ends_is_a_line_and_nothing_else_is_shown(store, cell, capsys):
     at_work(store, cell)
+    store.folder(cell).mkdir(parents=True)
+    (store.folder(cell) / LOG).touch()
     with Watch([cell, cell], store).running() as watch:
         watch.on_finished(Outcome(cell, "done", 1.25))
         watch.on_finished(Outcome(cell, "failed", 61, "ValueError: [no] luck"))

@@ -323,8 +323,9 @@ def test_a_folder_without_images_is_refused(tmp_path, results):
 def test_a_place_that_cannot_be_written_is_refused(images, tmp_path, results):
     with refused("is a folder"):
         call(images, tmp_path, results)
-    with refused("cannot be written"):
-        call(images, tmp_path / "absent" / "out.csv", results)
+    (tmp_path / "file").touch()
+    with refused("choose another --out"):
+        call(images, tmp_path / "file" / "out.csv", results)
 
 
 def test_what_is_passed_over_is_counted_by_reason(tmp_path):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from datasets.core.text import readable
 from datasets.errors import UserError
-from datasets.pixels.disk import Need, readable
+from datasets.pixels.disk import Need
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.boards.committed import all_cells, boards, commit_cell
+from benchmark.boards.committed import all_places, boards, commit_cell
 from benchmark.boards.curve_table import curves_frame
 from benchmark.boards.leaderboard import Board, latest_chapter, write_board
 from benchmark.cells.files import EVALUATION, write_json
@@ -61,7 +61,7 @@ class Verify(Command[Places]):
         add_places(parser)
 
     def run(self, options: Places) -> int:
-        cells = all_cells(options.results, options.leaderboards)
+        cells = all_places(options.results, options.leaderboards)
         faults = [fault for folder in progress(cells, len(cells), "verifying") for fault in verify_cell(folder)]
         for fault in faults:
             say(fault)

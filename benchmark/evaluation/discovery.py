@@ -9,16 +9,19 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.files import read_arrays, write_arrays
+from benchmark.cells.arrays import check_range, columns
+from benchmark.cells.files import write_arrays
 from benchmark.cells.record import DataFacts
 from benchmark.evaluation.answers import Answers
 from benchmark.evaluation.figures import DiscoveryEvaluation, FoundClusters
 from benchmark.evaluation.parts import (
     KNOWN,
+    MOST_CLASSES,
     PARTS,
     POOLS,
     VAL,
     in_pool,
+    misfit,
     part_numbers,
     parts_of,
     pool_order,
@@ -56,7 +59,15 @@ class Groups(Answers):
 
     @classmethod
     def load(cls, folder: Path) -> Groups:
-        return cls(**read_arrays(folder / cls.FILE))
+        path = folder / cls.FILE
+        arrays = columns(path, _COLUMNS)
+        check_range(path, arrays, 0, len(PARTS) - 1, "part")
+        check_range(path, arrays, 0, MOST_CLASSES, "label")
+        check_range(path, arrays, 0, np.iinfo(np.int32).max, "group")
+        return cls(**arrays)
+
+    def misfit(self, data: DataFacts) -> str | None:
+        return misfit(self.part, self.label, data)
 
     def evaluate(self, data: DataFacts, official: bool = False) -> DiscoveryEvaluation:
         known = self.part == PARTS.index(KNOWN)
@@ -81,6 +92,9 @@ class Groups(Answers):
         found = cluster_figures(true_classes(self.part, self.label)[chosen], self.group[chosen])
         coverage = float(chosen.sum() / inside.sum()) if inside.any() else None
         return FoundClusters(pool, found.images, found.classes, found.clusters, found.figures, of, coverage)
+
+
+_COLUMNS = {"part": "i", "ids": "U", "label": "i", "group": "i", "discovered": "b"}
 
 
 def discover_split(method: DiscoveryMethod, split: Split) -> tuple[Groups, Discovery]:

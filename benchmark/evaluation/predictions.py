@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.files import read_arrays, write_arrays
+from benchmark.cells.arrays import check_finite, check_range, columns
+from benchmark.cells.files import write_arrays
 from benchmark.cells.record import DataFacts
 from benchmark.evaluation.answers import Answers
 from benchmark.evaluation.evaluator import evaluate
 from benchmark.evaluation.figures import Evaluation
-from benchmark.evaluation.parts import PARTS, part_numbers, parts_of
+from benchmark.evaluation.parts import MOST_CLASSES, PARTS, misfit, part_numbers, parts_of
 from datasets.types import ImageSet, Split
 from methods.core.method import Method, Prediction
 
@@ -54,15 +55,24 @@ class Predictions(Answers):
 
     @classmethod
     def load(cls, folder: Path) -> Predictions:
-        arrays = read_arrays(folder / cls.FILE)
+        path = folder / cls.FILE
+        arrays = columns(path, _COLUMNS, free=_VARIANT)
+        check_finite(path, arrays)
+        check_range(path, arrays, 0, len(PARTS) - 1, "part")
+        check_range(path, arrays, 0, MOST_CLASSES, "label", "predicted")
         variants = {key.removeprefix(_VARIANT): arrays[key] for key in arrays if key.startswith(_VARIANT)}
         return cls(**{name: arrays[name] for name in _COLUMNS}, variants=variants)
+
+    def misfit(self, data: DataFacts) -> str | None:
+        beyond = int(self.predicted.max(initial=0)) >= len(data.known)
+        predicted = f"it predicts class {self.predicted.max(initial=0)}, the record names {len(data.known)} classes"
+        return misfit(self.part, self.label, data) or (predicted if beyond else None)
 
     def evaluate(self, data: DataFacts, official: bool = False) -> Evaluation:
         return evaluate(self, data, official)
 
 
-_COLUMNS = ("part", "ids", "source", "label", "predicted", "confidence")
+_COLUMNS = {"part": "i", "ids": "U", "source": "U", "label": "i", "predicted": "i", "confidence": "f"}
 
 
 def predict_split(method: Method, split: Split) -> tuple[Predictions, Prediction]:

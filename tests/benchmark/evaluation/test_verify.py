@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.cells.files import EVALUATION, read_arrays, write_arrays, write_json
+from benchmark.cells.arrays import read_arrays
+from benchmark.cells.files import EVALUATION, write_arrays, write_json
 from benchmark.cells.path import CELL
 from benchmark.cells.record import read_record
 from benchmark.evaluation.cell import evaluate_cell

@@ -12,7 +12,7 @@ from benchmark.boards.curve_table import curves_frame
 from benchmark.boards.leaderboard import Board, latest_chapter, write_board
 from benchmark.cells.files import EVALUATION, write_json
 from benchmark.cells.store import finished_cells, finished_cells_of
-from benchmark.commands.options import add_places, method_keys
+from benchmark.commands.options import add_places, make_folders, method_keys
 from benchmark.evaluation.cell import evaluate_cell
 from benchmark.evaluation.verify import verify_cell
 from datasets.console import progress, say
@@ -87,6 +87,7 @@ class Submit(Command[SubmitOptions]):
 
     def run(self, options: SubmitOptions) -> int:
         cells = finished_cells_of(method_keys(options.methods), options.results)
+        make_folders(leaderboards=options.leaderboards)
         for folder, record in cells:
             commit_cell(folder, record, options.leaderboards)
         say(f"{len(cells)} cells copied to {options.leaderboards}; commit them together with the board")
@@ -130,6 +131,8 @@ class DrawFigures(Command[FigureOptions]):
         parser.add_argument("--out", type=Path, help="folder of the pictures (default: beside each board)")
 
     def run(self, options: FigureOptions) -> int:
+        if options.out is not None:
+            make_folders(out=options.out)
         for board in boards(options.results, options.leaderboards):
             draw_board(board, options.out, options.leaderboards / board.name)
         return 0

@@ -120,6 +120,11 @@ def _is_kept(path: Path, digest: str) -> bool:
     return path.is_file() and str(_kept(path)["features"]) == digest
 
 
+def number_formed(cell: Path, request: KMeansRequest) -> int:
+    """How many clusters a kept clustering has."""
+    return int(_kept(cell / CLUSTERS / request.file)["effective_k"])
+
+
 def kept_clusterings(cell: Path) -> list[Path]:
     """Files of all clusterings that a cell keeps."""
     return sorted(path for path in (cell / CLUSTERS).glob("*.npz") if not path.name.startswith("."))

@@ -32,6 +32,7 @@ from benchmark.metrics.open_set import VERSION
 from datasets.types import Split
 from methods.core.images.joined import JoinedImages
 from methods.core.method import Discovery, DiscoveryMethod
+from methods.core.validity import checked_discovery
 
 
 @dataclass(frozen=True)
@@ -103,24 +104,14 @@ def discover_split(method: DiscoveryMethod, split: Split) -> tuple[Groups, Disco
     The pool comes shuffled, without labels, classes, sources or telling names.
 
     Raises:
-        ValueError: the answer has another shape than the contract says.
+        ValueError: the answer is not as the contract says.
     """
     parts = [(name, images) for name, images in parts_of(split) if name != VAL]
     # Enough class names for any part's labels; each part counts its own classes from 0.
     names = max((images.classes for _, images in parts), key=len)
     pool = JoinedImages([images for _, images in parts], np.concatenate([s.labels for _, s in parts]), names)
     order = pool_order(len(pool))
-    found = checked(method.discover(split.train, split.val, pool.unlabelled(order)), len(pool))
+    found = checked_discovery(method.discover(split.train, split.val, pool.unlabelled(order)), len(pool))
     back = np.argsort(order)
     part = part_numbers([name for name, _ in parts], [len(images) for _, images in parts])
     return Groups(part, pool.ids, pool.labels, found.groups[back], found.discovered[back]), found
-
-
-def checked(found: Discovery, count: int) -> Discovery:
-    """Refuse what the contract forbids, with a message for the method's author."""
-    for name, array in (("groups", found.groups), ("discovered", found.discovered)):
-        if array.shape != (count,):
-            raise ValueError(f"discover returned {name} of shape {array.shape}, expected {(count,)}")
-    if nowhere := int((found.groups < 0).sum()):
-        raise ValueError(f"discover left {nowhere} images without a group")
-    return found

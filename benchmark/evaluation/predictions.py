@@ -19,6 +19,7 @@ from benchmark.evaluation.figures import Evaluation
 from benchmark.evaluation.parts import MOST_CLASSES, PARTS, misfit, part_numbers, parts_of
 from datasets.types import ImageSet, Split
 from methods.core.method import Method, Prediction
+from methods.core.validity import checked
 
 _VARIANT = "variant:"  # how the names of arrays of other confidences begin
 
@@ -79,10 +80,10 @@ def predict_split(method: Method, split: Split) -> tuple[Predictions, Prediction
     """Ask a fitted method about all parts; also the joined raw prediction.
 
     Raises:
-        ValueError: the prediction has another shape than the contract says, or is not finite.
+        ValueError: the prediction is not as the contract says.
     """
     parts = list(parts_of(split))
-    answers = [checked(method.predict(images), images, len(split.train.classes)) for _, images in parts]
+    answers = [checked(method.predict(images), len(images), len(split.train.classes)) for _, images in parts]
     joined = Prediction(
         np.concatenate([answer.scores for answer in answers]),
         np.concatenate([answer.confidence for answer in answers]),
@@ -99,22 +100,6 @@ def predict_split(method: Method, split: Split) -> tuple[Predictions, Prediction
         variants=joined.variants,
     )
     return predictions, joined
-
-
-def checked(prediction: Prediction, images: ImageSet, num_classes: int) -> Prediction:
-    """Refuse what the contract forbids, with a message for the method's author."""
-    expected = {"scores": (len(images), num_classes), "confidence": (len(images),)}
-    expected |= dict.fromkeys(prediction.variants, (len(images),))
-    arrays = {"scores": prediction.scores, "confidence": prediction.confidence, **prediction.variants}
-    for name, array in arrays.items():
-        if array.shape != expected[name]:
-            raise ValueError(f"predict returned {name} of shape {array.shape}, expected {expected[name]}")
-        wrong = int(np.size(array) - np.isfinite(array).sum())
-        if wrong:
-            raise ValueError(f"predict returned {wrong} non-finite values in {name}")
-    if len(prediction.features) != len(images) or not np.isfinite(prediction.features).all():
-        raise ValueError("predict returned features that are not finite or not one row per image")
-    return prediction
 
 
 def _sources(images: ImageSet) -> NDArray[np.str_]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from datasets.core.text import shown
 from datasets.errors import UserError
@@ -37,7 +38,8 @@ def images_of(plan: FolderPlan, root: Path) -> list[Image]:
         UserError: a class has no place or no image, a place has no image, an image is in two classes or roles, a link
             leads out of the root, or a name is not Unicode.
     """
-    places = {**_from_patterns(plan, root), **plan.content.classes}
+    own = {plan.listed(name): places for name, places in plan.content.classes.items()}
+    places = {**_from_patterns(plan, root), **own}
     images: dict[str, Image] = {}
     for origin, line in plan.used.items():
         if origin not in places:
@@ -98,6 +100,7 @@ def _unit(name: str, place: str) -> str:
 
 def _files(root: Path, place: str, where: str) -> list[str]:
     """The images of one place, sorted names relative to the root."""
+    place = next((form for form in _spellings(place) if (root / form).exists()), place)
     try:
         found = _below(root / place, root) if (root / place).is_dir() else list(filter(Path.is_file, root.glob(place)))
     except (ValueError, OSError) as error:
@@ -113,6 +116,11 @@ def _files(root: Path, place: str, where: str) -> list[str]:
     if strange is not None:
         raise UserError(f"{where}: {shown(strange)} has a name that is no text; rename the file")
     return names
+
+
+def _spellings(place: str) -> Iterator[str]:
+    """A place as it is written, then with its accents as other systems write them."""
+    yield from (place, normalize("NFC", place), normalize("NFD", place))
 
 
 def _below(folder: Path, root: Path) -> list[Path]:
@@ -143,5 +151,5 @@ def _from_patterns(plan: FolderPlan, root: Path) -> dict[str, Places]:
             if role not in (*ROLES, "divide"):
                 where = plan.document.where(["pattern"])
                 raise UserError(f"{where}: folder {shown(folder)} is named after no role; name it {', '.join(ROLES)}")
-            places.setdefault(match["origin"], {}).setdefault(role, []).append(folder)
+            places.setdefault(plan.listed(match["origin"]), {}).setdefault(role, []).append(folder)
     return {origin: Places.model_validate(roles) for origin, roles in places.items()}

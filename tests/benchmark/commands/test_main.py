@@ -17,6 +17,7 @@ from PIL import Image
 
 from benchmark.cells.files import EVALUATION, HISTORY
 from benchmark.cells.path import CELL
+from benchmark.cells.record import read_record, write_record
 from benchmark.cells.store import Store
 from benchmark.commands.main import COMMANDS, main
 from benchmark.evaluation.predictions import Predictions
@@ -144,6 +145,7 @@ def test_submit_copies_the_small_files_of_finished_cells(places, cells):
     (folder / HISTORY).write_text("epoch\n0\n")
     (folder / "features.npz").write_bytes(b"large")
     (folder / "model").mkdir()
+    write_record(folder, read_record(folder))
     assert call("submit", places) == 0
     copied = places[1] / "toy-smoke" / "cells"
     assert sorted(path.relative_to(copied).as_posix() for path in copied.glob("*/*")) == [

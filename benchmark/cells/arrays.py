@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -30,10 +31,10 @@ DIMENSIONS = 4
 _WORDS = {"b": "truth values", "i": "whole numbers", "u": "whole numbers", "f": "numbers", "U": "text"}
 _SUFFIX = ".npy"
 
-# What the readers of zip and of NumPy raise on damaged files; the last two on headers nested like an onion.
+# What the readers of zip and of NumPy raise on damaged files; the last four on headers nested like an onion.
 _DAMAGE = (
     OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError,
-    MemoryError, RecursionError,
+    MemoryError, RecursionError, SyntaxError, TokenError,
 )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def _not_text(given: Any, nodes: Sequence[yaml.Node]) -> str:
 def _shown(given: Any, nodes: Sequence[yaml.Node]) -> str:
     """As the file has it, as far as it is short."""
     scalar = next((node.value for node in nodes if isinstance(node, yaml.ScalarNode)), None)
-    words = repr(given if scalar is None or isinstance(given, str) else scalar)
     if isinstance(given, (list, dict)):
         return "a list" if isinstance(given, list) else "a mapping"
+    words = repr(given) if scalar is None or isinstance(given, str) else scalar
     return words if len(words) <= 80 else f"{words[:77]}..."

@@ -224,7 +224,7 @@ def _offered(answer: http.client.HTTPResponse, asked: int) -> tuple[int, int | N
     return asked, None if match[2] == "*" else int(match[2])
 
 
-class _SameScheme(urllib.request.HTTPRedirectHandler):
+class SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows a server's redirects as long as they stay on the web, and on its secure side once there."""
 
     def redirect_request(
@@ -237,7 +237,7 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-_OPENER = urllib.request.build_opener(_SameScheme)
+_OPENER = urllib.request.build_opener(SafeRedirects)
 
 
 def _open(url: str, first: int, patience: Patience, file: RemoteFile | None = None) -> http.client.HTTPResponse:

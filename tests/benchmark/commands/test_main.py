@@ -307,4 +307,4 @@ def test_a_file_in_place_of_a_folder_is_one_line(places, cells, tmp_path, words)
 def test_predict_refuses_names_that_lead_elsewhere_or_that_no_disk_can_hold(places, option, value, message):
     words = {"--method": "nearest", "--images": ".", "--out": "x.csv", option: value}
     with refused(message):
-        call("predict", places[:1], *(word for pair in words.items() for word in pair))
+        main(["predict", "--results", str(places[0]), *(word for pair in words.items() for word in pair)])

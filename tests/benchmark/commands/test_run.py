@@ -234,7 +234,6 @@ def test_a_plugin_that_cannot_be_imported_is_named_and_the_others_run(call, tmp_
         (["--methods", " , "], "--methods ' , ' is empty; write names with commas between"),
         (["--methods", "nearest@"], "'nearest@' names no variant; write nearest, or nearest@VARIANT"),
         (["--methods", "n" * 300], "unknown method '" + "n" * 117 + "...'"),
-        (["--dataset", "d" * 300 + ".yaml"], "--dataset " + "d" * 117 + "...: a name of 305 bytes"),
         (["--results", "r" * 300], "--results " + "r" * 117 + "...: a name of 300 bytes"),
         (["--seeds", "0-99999999999"], "--seeds 0-99999999999: more than 10,000 numbers"),
         (["--splits", "1-99999999999"], "--splits 1-99999999999: more than 10,000 numbers"),

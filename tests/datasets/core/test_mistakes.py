@@ -63,14 +63,14 @@ def described(folder: Path, **entries: str) -> Path:
         ({"keep_folders_together": "'yes'"}, "keep_folders_together: 'yes' is not true or false; write it without"),
         (
             {"classes": "{real: r, a: 'b\\c', x: y}"},
-            "classes.a.divide: 'b\\c' has a backslash; write '/' between folders",
+            "classes.a.divide: 'b\\c' has a backslash; write '/'",
         ),
         ({"classes": "{real: " + "a/" * 99 + "a}"}, "classes.real.divide: '" + "a/" * 58 + "a..."),
         (
             {"classes": "{real: " + "a" * 300 + "}"},
-            "classes.real.divide: '" + "a" * 117 + "...' is too long: 64 folders",
+            "classes.real.divide: '" + "a" * 117 + "...' is too long: ",
         ),
-        ({"classes": "{real: " + "**/" * 9 + "a}"}, "classes.real.divide: '" + "**/" * 9 + "a' has '**' more than 3"),
+        ({"classes": "{real: '" + "**/" * 9 + "a'}"}, "classes.real.divide: '" + "**/" * 9 + "a' has '**' more than 3"),
         ({"name": "n" * 300}, "name: '" + "n" * 117 + "...' cannot be the name"),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.core.text import did_you_mean
+from datasets.core.command import check_path
+from datasets.core.text import did_you_mean, shortened
 from datasets.errors import UserError
 from datasets.folder.dataset import Folder
 from datasets.mini.dataset import Mini
@@ -44,6 +45,8 @@ class DataRequest:
                 raise UserError("osma needs --data-root DIR, the folder that holds OSMA/ and split1_test/")
             return Osma(self.settings, self.root)
         if self.name.lower().endswith(DESCRIPTIONS):
+            check_path(Path(self.name), "--dataset")
             return Folder(Path(self.name), self.settings, self.root)
         hint = did_you_mean(self.name.lower(), NAMES)
-        raise UserError(f"unknown data set '{self.name}'{hint}; use {', '.join(NAMES)} or the path of a .yaml file")
+        known = f"{', '.join(NAMES)} or the path of a .yaml file"
+        raise UserError(f"unknown data set '{shortened(self.name)}'{hint}; use {known}")

@@ -7,17 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.boards.leaderboard import Board, build_board
-from benchmark.cells.files import EVALUATION, HISTORY, ITERATIONS
-from benchmark.cells.path import CELL, cell_folders, committed_root, committed_roots, local_roots
+from benchmark.cells.digests import changed_files, strange_entries
+from benchmark.cells.files import CLUSTERS
+from benchmark.cells.path import cell_folders, cell_places, committed_root, committed_roots, local_roots
 from benchmark.cells.record import Record, read_record
-from benchmark.evaluation.cell import ANSWERS
-from benchmark.evaluation.cluster_cells import FOLDER as CLUSTERS
-from benchmark.evaluation.curve import CURVE
+from benchmark.evaluation.cell import SMALL_FILES
 from datasets.core.partial import whole_folder
 from datasets.errors import UserError
-
-# From which every number of a board follows; models, features and scores stay on the machine that made them.
-SMALL_FILES = (CELL, EVALUATION, HISTORY, CURVE, ITERATIONS, *(kind.FILE for kind in ANSWERS))
 
 
 def all_cells(results: Path, leaderboards: Path) -> list[Path]:
@@ -31,6 +27,16 @@ def all_cells(results: Path, leaderboards: Path) -> list[Path]:
     if not cells:
         raise UserError(f"no cells in {results} or {leaderboards}; make some with python run_all.py")
     return cells
+
+
+def all_places(results: Path, leaderboards: Path) -> list[Path]:
+    """Everything that lies where local and committed cells lie, for whoever looks for faults.
+
+    Raises:
+        UserError: there are no cells.
+    """
+    roots = dict.fromkeys(cell.parents[1] for cell in all_cells(results, leaderboards))
+    return [place for root in roots for place in cell_places(root)]
 
 
 def boards(results: Path, leaderboards: Path) -> Iterator[Board]:
@@ -50,7 +56,13 @@ def commit_cell(folder: Path, record: Record, leaderboards: Path) -> Path:
 
     Returns:
         The folder of the copy.
+
+    Raises:
+        UserError: its files are not those that were stored, or are links or no plain files.
     """
+    faults = [*strange_entries(folder), *changed_files(folder, record.files, SMALL_FILES.__contains__)]
+    if record.digest is not None and faults:
+        raise UserError(f"{folder} is not copied: {faults[0][1]}; see python -m benchmark verify")
     target = committed_root(leaderboards, record.cell.path.board) / record.cell.path.in_board
     with whole_folder(target) as unfinished:
         for name in SMALL_FILES:

@@ -38,7 +38,7 @@ class Row:
     Attributes:
         title, key, origin, status, split, seed: of the cell.
         learns: which images the method learns from.
-        rule: who asked for so many clusters; `k` is their number.
+        rule: who asked for so many clusters; `k` is how many were formed, fewer where features are alike.
         start: seed of k-means.
         pool, of, normalisation, coverage: what was clustered.
         purity, nmi, ari: fractions.
@@ -144,7 +144,7 @@ def _row(entry: Entry, clusters: Clusters | None, learns: str, rule: str) -> Row
     purity, nmi, ari = (clusters.figures.get(name) for name in FIGURES)
     row = replace(row, k=clusters.clusters, pool=clusters.pool, purity=purity, nmi=nmi, ari=ari)
     if isinstance(clusters, KMeansClusters):
-        return replace(row, k=clusters.k, start=clusters.seed, normalisation=clusters.normalisation)
+        return replace(row, start=clusters.seed, normalisation=clusters.normalisation)
     if isinstance(clusters, FoundClusters):
         return replace(row, of=clusters.of, coverage=clusters.coverage)
     return row

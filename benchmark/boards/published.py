@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from benchmark.boards.columns import FIGURES
 from benchmark.metrics.clustering import CLUSTER_METRICS
+from datasets.core.strict_yaml import read_yaml
 from datasets.core.text import did_you_mean
 from datasets.errors import UserError
 
@@ -66,13 +66,11 @@ def published_tables(leaderboards: Path) -> Mapping[str, Tables]:
     if not path.is_file():
         return {}
     try:
-        return _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        return _FILE.validate_python(read_yaml(path).value or {})
+    except ValidationError as error:
         raise UserError(f"{path} is damaged ({_first_mistake(error)}); correct it") from None
 
 
-def _first_mistake(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return " ".join(str(error).split())
+def _first_mistake(error: ValidationError) -> str:
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"

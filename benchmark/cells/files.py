@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from datasets.core.partial import whole_file, write_whole
 
 EVALUATION, HISTORY, LOG, ITERATIONS = "evaluation.json", "history.csv", "run.log", "iterations.json"
+CLUSTERS = "clusters"  # folder of kept clusterings
 
 Arrays = Mapping[str, NDArray[Any]]
 T = TypeVar("T")
@@ -73,8 +74,3 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     columns: dict[str, Any] = dict(arrays)
     with whole_file(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **columns)
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}

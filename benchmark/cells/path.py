@@ -9,7 +9,9 @@ from pathlib import Path
 
 CELL = "cell.json"  # a folder that holds it is a cell
 CELLS = "cells"  # folder of the committed cells of a board
+LONGEST = 255  # bytes of a name that every disk can hold
 _OLD = re.compile(r"\.old\d+$")  # how the name of a cell that was set aside ends
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]|^\.|^$")  # in the name of a file or folder of ours
 
 
 @dataclass(frozen=True, order=True)
@@ -48,6 +50,12 @@ class CellPath:
         """Folder below the results folder."""
         return Path(self.dataset, self.preset) / self.in_board
 
+    @property
+    def unsafe(self) -> str | None:
+        """A word that must not name a folder, since it leads elsewhere or no disk can hold it; None if all are safe."""
+        words = (self.dataset, self.preset, self.board, self.key, self.in_board.name, self.split)
+        return next((word for word in words if _UNSAFE.search(word) or len(word.encode()) > LONGEST), None)
+
     def of(self, key: str) -> CellPath:
         """The cell of another method on the same split and seed."""
         return replace(self, key=key)
@@ -67,6 +75,11 @@ def committed_root(leaderboards: Path, board: str) -> Path:
     return leaderboards / board / CELLS
 
 
+def is_committed(folder: Path) -> bool:
+    """Whether a cell lies among the committed cells of a board."""
+    return folder.parents[1].name == CELLS
+
+
 def local_roots(results: Path) -> list[Path]:
     """Every `local_root` that holds cells."""
     # Without the hidden folder of running cells, which may vanish under the search.
@@ -84,6 +97,14 @@ def cell_folders(root: Path) -> Iterator[Path]:
         name = path.parent.name
         if not (name.startswith(".") or _OLD.search(name)):
             yield path.parent
+
+
+def cell_places(root: Path) -> Iterator[Path]:
+    """Everything that lies where a cell of one board would lie, whether or not it is one; not what was set aside."""
+    for path in sorted(root.glob("*/*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.parent.is_dir() and not (hidden or _OLD.search(path.name)):
+            yield path
 
 
 def neighbours(folder: Path) -> Iterator[Path]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from datasets.core.strict_yaml import yaml_value
+from datasets.core.text import shortened
 from datasets.errors import UserError
 from datasets.settings import DataSettings
 from methods.core.settings import RunSettings, unknown_preset, validated
@@ -20,7 +22,7 @@ FOLDER = Path(__file__).parents[1] / "presets"
 CUSTOM = "custom-"
 CHANGED = "~"  # stands between a preset and the name of what was changed in its data or run settings
 _POWER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")  # YAML reads 1e-3 as text
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")  # safe in a folder name everywhere
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")  # safe in a folder name everywhere
 
 Overrides = dict[str, dict[str, Any]]  # owner ("data", "run" or a method) -> setting -> value
 
@@ -64,7 +66,8 @@ def _check_label(label: str, overrides: Overrides) -> None:
     if not overrides:
         raise UserError(f"--variant {label} names what --set changes; add --set OWNER.KEY=VALUE")
     if not _NAME.fullmatch(label):
-        raise UserError(f"--variant {label}: use letters, digits and . _ + - and start with a letter or digit")
+        allowed = "letters, digits and . _ + - and start with a letter or digit, 100 at most"
+        raise UserError(f"--variant {shortened(label)}: use {allowed}")
 
 
 def parse_overrides(items: Sequence[str]) -> Overrides:
@@ -78,7 +81,7 @@ def parse_overrides(items: Sequence[str]) -> Overrides:
         target, equals, value = item.partition("=")
         owner, dot, key = target.partition(".")
         if not (equals and dot and owner and key):
-            raise UserError(f"--set {item}: write METHOD.KEY=VALUE, data.KEY=VALUE or run.KEY=VALUE")
+            raise UserError(f"--set {shortened(item)}: write METHOD.KEY=VALUE, data.KEY=VALUE or run.KEY=VALUE")
         overrides.setdefault(owner, {})[key] = _parsed(value, item)
     return overrides
 
@@ -87,9 +90,9 @@ def _parsed(value: str, item: str) -> Any:
     if _POWER.fullmatch(value):
         return float(value)
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"--set {item}: '{value}' is not a YAML value") from None
+        return yaml_value(value)
+    except ValueError as error:
+        raise UserError(f"--set {shortened(item)}: {error}") from None
 
 
 def custom_name(changes: Mapping[str, Any]) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict
 
 from benchmark.cells.cell import Cell
-from benchmark.cells.files import typed, write_json
+from benchmark.cells.digests import digests
+from benchmark.cells.files import plain, typed, write_json
 from benchmark.cells.path import CELL
+from benchmark.cells.presets import digest_of
+from datasets.core.strict_json import read_json
+from datasets.core.text import shown
 from datasets.errors import UserError
 
-SCHEMA = 1
+SCHEMA = 2
+WITH_DIGESTS = 2  # since which schema a record names its files and itself by digests
 Status = Literal["done", "failed", "skipped"]
 
 _STRICT = ConfigDict(extra="forbid")
@@ -99,6 +104,8 @@ class Record:
         tables: leaderboard tables that show the row; empty: those of its kind.
         data, cost: of a finished cell.
         made_with: time, commit, versions, device, threads.
+        files: SHA-256 of every file that was stored with it and that nothing rewrites, by its path in the folder.
+        digest: SHA-256 of all the rest of the record; None in records of the first release.
     """
 
     cell: Cell
@@ -113,6 +120,8 @@ class Record:
     cost: Annotated[Cost | None, BeforeValidator(_none_if_empty)] = None
     made_with: Provenance = Provenance()
     schema: int = SCHEMA
+    files: Mapping[str, str] = field(default_factory=dict)
+    digest: str | None = None
 
     __pydantic_config__ = _STRICT
 
@@ -132,22 +141,42 @@ def read_record(folder: Path) -> Record | None:
     """The record of a cell folder, or None if there is none.
 
     Raises:
-        UserError: the file is damaged or comes from a newer release.
+        UserError: the file is damaged, names a place outside of the results, or comes from a newer release.
     """
     path = folder / CELL
-    if not path.is_file():
-        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if not os.path.lexists(path):
+            return None
+        content = read_json(path)
         if content["schema"] > SCHEMA:
-            raise UserError(f"{path} was written by a newer release (schema {content['schema']}); update osma-bench")
-        return typed(Record, content)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
+            needed = f"schema {content['schema']}, this one reads up to {SCHEMA}"
+            raise UserError(f"{path} was written by a newer release ({needed}); update osma-bench")
+        record = typed(Record, content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise UserError(f"{path} is damaged ({reason}); delete its folder to compute the cell again") from None
+    if (unsafe := record.cell.path.unsafe) is not None:
+        raise UserError(f"{path} is damaged ({shown(unsafe)} is no name of a folder); delete the cell's folder")
+    return record
 
 
 def write_record(folder: Path, record: Record) -> None:
-    content = asdict(record)
+    """Write the record, last of all: it names every other file of the folder by its digest."""
+    content = plain(record)
     content["cell"].pop("needed_by")  # tells about a plan, not about the cell
-    write_json(folder / CELL, content)
+    content["files"] = digests(folder)
+    write_json(folder / CELL, content | {"digest": _digest(content)})
+
+
+def is_as_written(folder: Path) -> bool:
+    """Whether the digest that a record holds is that of the rest of it; true of those of the first release.
+
+    Raises:
+        OSError, ValueError: the file cannot be read.
+    """
+    content = read_json(folder / CELL)
+    return content["schema"] < WITH_DIGESTS or content.get("digest") == _digest(content)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return digest_of({name: value for name, value in content.items() if name != "digest"})

@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.commands.options import CHECKOUT
+from benchmark.commands.options import CHECKOUT, make_folders
 from datasets.console import say
 from datasets.core.command import Command
 from datasets.core.partial import write_whole
+from datasets.core.text import shown
 from datasets.errors import UserError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -49,8 +50,8 @@ def new_method(name: str, checkout: Path) -> list[Path]:
     Raises:
         UserError: the name is no module name, or something of that name exists.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise UserError(f"'{name}' cannot name a method; use lower-case letters, digits and underscores")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name) or keyword.iskeyword(name):
+        raise UserError(f"{shown(name)} cannot name a method; use lower-case letters, digits and underscores")
     if (checkout / "methods" / name).is_dir():
         raise UserError(f"{checkout / 'methods' / name} is a package; choose another name")
     targets = {
@@ -61,6 +62,7 @@ def new_method(name: str, checkout: Path) -> list[Path]:
         if path.exists():
             raise UserError(f"{path} exists; choose another name")
     words = {"{name}": name, "{Class}": "".join(part.capitalize() for part in name.split("_"))}
+    make_folders(folder=checkout)
     for path, template in targets.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
         for word, value in words.items():

@@ -11,7 +11,9 @@ from benchmark.commands.options import AS_RUN_ALL, add_results
 from benchmark.studies.predict import find_images, load_attributor, write_rows
 from datasets.catalogue import DESCRIPTIONS
 from datasets.console import progress, say
-from datasets.core.command import Command
+from datasets.core.command import Command, check_path
+from datasets.core.text import shown
+from datasets.errors import UserError
 from datasets.files.walk import passed_text
 from datasets.folder.plan import FolderPlan
 from methods.core.registry import load_registry
@@ -35,9 +37,16 @@ class PredictOptions:
 
     @property
     def cell(self) -> CellPath:
-        """The cell that they mean."""
+        """The cell that they mean.
+
+        Raises:
+            UserError: a word could not name a folder.
+        """
         split = f"split{self.split}" if self.split.isdecimal() else self.split
-        return CellPath(_dataset_name(self.dataset), self.preset, self.method, split, self.seed)
+        path = CellPath(_dataset_name(self.dataset), self.preset, self.method, split, self.seed)
+        if (unsafe := path.unsafe) is not None:
+            raise UserError(f"{shown(unsafe)} cannot name a cell; see python -m benchmark predict --help")
+        return path
 
 
 class Predict(Command[PredictOptions]):
@@ -86,4 +95,7 @@ class Predict(Command[PredictOptions]):
 
 def _dataset_name(dataset: str) -> str:
     """The name under which results are kept."""
-    return FolderPlan(Path(dataset)).content.name if dataset.lower().endswith(DESCRIPTIONS) else dataset
+    if not dataset.lower().endswith(DESCRIPTIONS):
+        return dataset
+    check_path(Path(dataset), "--dataset")
+    return FolderPlan(Path(dataset)).content.name

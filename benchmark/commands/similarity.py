@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.cells.presets import CHANGED, load_preset
 from benchmark.cells.store import finished_cells_of
-from benchmark.commands.options import RESULTS, add_device, add_results, method_keys
+from benchmark.commands.options import RESULTS, add_device, add_results, make_folders, method_keys
 from benchmark.studies.similarity import Comparison, similarity_table, write_matrices
 from datasets.catalogue import DataRequest
 from datasets.console import progress, say
@@ -74,6 +74,7 @@ class CompareViews(Command[SimilarityOptions]):
         found = [entry for entry in compared if entry is not None]
         if not found:
             raise UserError(f"no finished cell of {dataset.name}, preset {preset.key}, has two views")
+        make_folders(out=options.out)
         for path in write_matrices(found, options.out):
             say(f"written: {path}")
         say(similarity_table(found))

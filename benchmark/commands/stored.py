@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.boards.committed import all_cells, boards, commit_cell
+from benchmark.boards.committed import all_places, boards, commit_cell
 from benchmark.boards.curve_table import curves_frame
 from benchmark.boards.leaderboard import Board, latest_chapter, write_board
 from benchmark.cells.files import EVALUATION, write_json
 from benchmark.cells.store import finished_cells, finished_cells_of
-from benchmark.commands.options import add_places, method_keys
+from benchmark.commands.options import add_places, make_folders, method_keys
 from benchmark.evaluation.cell import evaluate_cell
 from benchmark.evaluation.verify import verify_cell
 from benchmark.studies.verify_data import check_data
@@ -75,7 +75,7 @@ class Verify(Command[VerifyOptions]):
     def run(self, options: VerifyOptions) -> int:
         if options.dataset is None and options.data_root is not None:
             raise UserError(f"--data-root {options.data_root} says of no data set; add --dataset")
-        cells = all_cells(options.results, options.leaderboards)
+        cells = all_places(options.results, options.leaderboards)
         faults = [fault for folder in progress(cells, len(cells), "verifying") for fault in verify_cell(folder)]
         if options.dataset is not None:
             checked = check_data(cells, options.dataset, options.data_root)
@@ -107,6 +107,7 @@ class Submit(Command[SubmitOptions]):
 
     def run(self, options: SubmitOptions) -> int:
         cells = finished_cells_of(method_keys(options.methods), options.results)
+        make_folders(leaderboards=options.leaderboards)
         for folder, record in cells:
             commit_cell(folder, record, options.leaderboards)
         say(f"{len(cells)} cells copied to {options.leaderboards}; commit them together with the board")
@@ -150,6 +151,8 @@ class DrawFigures(Command[FigureOptions]):
         parser.add_argument("--out", type=Path, help="folder of the pictures (default: beside each board)")
 
     def run(self, options: FigureOptions) -> int:
+        if options.out is not None:
+            make_folders(out=options.out)
         for board in boards(options.results, options.leaderboards):
             draw_board(board, options.out, options.leaderboards / board.name)
         return 0

@@ -28,7 +28,15 @@ class Answers(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is damaged, or holds what `save` never writes.
+        """
+
+    @abstractmethod
+    def misfit(self, data: DataFacts) -> str | None:
+        """What cannot be true of these data, as where a file was exchanged; None if all fits."""
 
     @abstractmethod
     def evaluate(self, data: DataFacts, official: bool = False) -> Evaluation | DiscoveryEvaluation:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.cells.files import EVALUATION, typed
+from benchmark.cells.arrays import damaged
+from benchmark.cells.files import EVALUATION, HISTORY, ITERATIONS, typed
+from benchmark.cells.path import CELL
 from benchmark.cells.record import DataFacts, Record
 from benchmark.evaluation.answers import Answers
 from benchmark.evaluation.cluster_cells import evaluate_clusterings
-from benchmark.evaluation.curve import read_curve
+from benchmark.evaluation.curve import CURVE, read_curve
 from benchmark.evaluation.discovery import Groups
 from benchmark.evaluation.figures import DiscoveryEvaluation, Evaluation
 from benchmark.evaluation.predictions import Predictions
 from benchmark.evaluation.upgrades import Json, upgraded
 from benchmark.metrics.open_set import VERSION
+from datasets.core.strict_json import read_json as read_strictly
 from datasets.errors import UserError
 
 ANSWERS: tuple[type[Answers], ...] = (Predictions, Groups)
+
+# From which every number of a board follows; models, features and scores stay on the machine that made them.
+SMALL_FILES = (CELL, EVALUATION, HISTORY, CURVE, ITERATIONS, *(kind.FILE for kind in ANSWERS))
 
 Figures = Evaluation | DiscoveryEvaluation
 
@@ -50,9 +55,11 @@ def evaluate_cell(folder: Path, data: DataFacts, official: bool = False) -> Figu
         official: also give the curve metrics as the official code computes them.
 
     Raises:
-        UserError: its answers are not there.
+        UserError: its answers are not there, are damaged, or are not of these data.
     """
     answers = load_answers(folder)
+    if (misfit := answers.misfit(data)) is not None:
+        raise damaged(folder / answers.FILE, misfit)
     figures = answers.evaluate(data, official)
     if isinstance(answers, Predictions) and isinstance(figures, Evaluation):
         clusterings = evaluate_clusterings(folder, answers)
@@ -64,9 +71,10 @@ def read_json(folder: Path) -> Json:
     """The stored figures as today's JSON.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: there are none, they are damaged, or of a newer release.
+        OSError, ValueError, KeyError, TypeError, AttributeError: there are none, they are damaged, or of a newer
+            release.
     """
-    return upgraded(json.loads((folder / EVALUATION).read_text(encoding="utf-8")))
+    return upgraded(read_strictly(folder / EVALUATION))
 
 
 def stored_evaluation(folder: Path) -> Figures | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmark.cells.files import Arrays, read_arrays, write_arrays
+from benchmark.cells.arrays import read_arrays
+from benchmark.cells.digests import sha256
+from benchmark.cells.files import CLUSTERS, Arrays, write_arrays
 from benchmark.evaluation.figures import KMeansClusters
-from benchmark.evaluation.parts import ALL, in_pool, pool_order, true_classes
+from benchmark.evaluation.parts import ALL, POOLS, in_pool, pool_order, true_classes
 from benchmark.evaluation.predictions import Predictions
 from benchmark.metrics.clustering import Normalisation, cluster, cluster_figures
 from datasets.errors import UserError
 
-FEATURES, FOLDER = "features.npz", "clusters"
+FEATURES = "features.npz"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def statistics(features: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
 def missing(cell: Path, requests: Iterable[KMeansRequest]) -> list[KMeansRequest]:
     """What has not been computed yet from the features that the cell holds now."""
     digest = _digest(cell / FEATURES)
-    return [request for request in requests if not _is_kept(cell / FOLDER / request.file, digest)]
+    return [request for request in requests if not _is_kept(cell / CLUSTERS / request.file, digest)]
 
 
 def compute(tasks: Sequence[tuple[Path, KMeansRequest]], jobs: int = 1) -> Iterator[Path]:
@@ -91,7 +92,7 @@ def cluster_cell(cell: Path, request: KMeansRequest) -> Path:
         "features": _digest(cell / FEATURES),
     }  # fmt: skip
     kept = {"ids": ids, **{name: np.asarray(value) for name, value in facts.items()}}
-    write_arrays(cell / FOLDER / request.file, kept)
+    write_arrays(cell / CLUSTERS / request.file, kept)
     return cell
 
 
@@ -111,30 +112,61 @@ def versions() -> str:
 
 def _digest(path: Path) -> str:
     """SHA-256 of a file; "" if it is not there."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return sha256(path) if path.is_file() else ""
 
 
 def _is_kept(path: Path, digest: str) -> bool:
-    return path.is_file() and str(read_arrays(path)["features"]) == digest
+    return path.is_file() and str(_kept(path)["features"]) == digest
+
+
+def number_formed(cell: Path, request: KMeansRequest) -> int:
+    """How many clusters a kept clustering has."""
+    return int(_kept(cell / CLUSTERS / request.file)["effective_k"])
 
 
 def kept_clusterings(cell: Path) -> list[Path]:
     """Files of all clusterings that a cell keeps."""
-    return sorted(path for path in (cell / FOLDER).glob("*.npz") if not path.name.startswith("."))
+    return sorted(path for path in (cell / CLUSTERS).glob("*.npz") if not path.name.startswith("."))
 
 
 def evaluate_clusterings(cell: Path, predictions: Predictions) -> tuple[KMeansClusters, ...]:
     """Figures of all clusterings that a cell keeps."""
     truth = true_classes(predictions.part, predictions.label)
-    return tuple(_figures(read_arrays(path), predictions, truth) for path in kept_clusterings(cell))
+    return tuple(_figures(path, predictions, truth) for path in kept_clusterings(cell))
 
 
 _FACTS = ("normalisation", "k", "effective_k", "seed", "n_init", "inertia", "iterations", "seconds", "made_with")
+_KEPT = {*_FACTS, "ids", "pool", "features", "dtype"}
 
 
-def _figures(kept: Arrays, predictions: Predictions, truth: NDArray[np.int64]) -> KMeansClusters:
-    pool = str(kept["pool"])
+def _kept(path: Path) -> Arrays:
+    """What `cluster_cell` wrote.
+
+    Raises:
+        UserError: the file is damaged, or its name is not that of what it holds.
+    """
+    kept = read_arrays(path)
+    if set(kept) != _KEPT:
+        raise _damaged(path, f"it lacks or adds {min(_KEPT.symmetric_difference(kept))}")
+    if any(kept[name].size != 1 for name in _KEPT - {"ids"}) or kept["ids"].ndim != 1 or kept["ids"].dtype.kind != "i":
+        raise _damaged(path, "an entry has another shape or type")
+    facts = {name: kept[name].item() for name in ("k", "pool", "normalisation", "seed", "n_init")}
+    if facts["pool"] not in POOLS or KMeansRequest(**facts).file != path.name:
+        raise _damaged(path, "its name is not that of what it holds")
+    return kept
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}); delete it and cluster again (python -m benchmark cluster)")
+
+
+def _figures(path: Path, predictions: Predictions, truth: NDArray[np.int64]) -> KMeansClusters:
+    kept = _kept(path)
+    pool, ids = str(kept["pool"]), kept["ids"].astype(np.int64)
     inside = in_pool(predictions.part, pool)
-    found = cluster_figures(truth[inside], kept["ids"].astype(np.int64))
+    formed = np.unique(ids)
+    if len(ids) != inside.sum() or not np.array_equal(formed, np.arange(kept["effective_k"].item())):
+        raise _damaged(path, f"{len(ids)} images in {len(formed)} clusters are not what it says, or not this pool")
+    found = cluster_figures(truth[inside], ids)
     facts = {name: kept[name].item() for name in _FACTS}
     return KMeansClusters(pool, found.images, found.classes, found.clusters, found.figures, **facts)

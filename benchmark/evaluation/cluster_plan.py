@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,14 @@ from benchmark.cells.path import neighbours
 from benchmark.cells.record import Record, read_record
 from benchmark.cells.store import Stored, records_below
 from benchmark.evaluation.cell import answers_in, evaluate_cell, evaluation_of, stored_evaluation
-from benchmark.evaluation.cluster_cells import FEATURES, KMeansRequest, compute, kept_clusterings, missing
+from benchmark.evaluation.cluster_cells import (
+    FEATURES,
+    KMeansRequest,
+    compute,
+    kept_clusterings,
+    missing,
+    number_formed,
+)
 from benchmark.evaluation.discovery import Groups
 from benchmark.evaluation.figures import DiscoveryEvaluation, Evaluation
 from benchmark.evaluation.parts import ALL, in_pool, true_classes
@@ -91,10 +98,20 @@ def cluster_all(cells: Stored, plan: ClusterPlan, jobs: int = 1) -> int:
         warn(f"{len(pruned)} cells without {FEATURES} are not clustered, such as {pruned[0]}")
     tasks = [(folder, task) for folder, task in tasks if folder not in pruned]
     touched = set(progress(compute(tasks, jobs), len(tasks), f"clustering features, {len(tasks)} times"))
+    _tell_of_fewer(tasks)
     for folder, record in scored:
         if folder in touched or outdated(folder):
             write_json(folder / EVALUATION, evaluate_cell(folder, record.facts, official=_is_official(folder)))
     return len(tasks)
+
+
+def _tell_of_fewer(tasks: Sequence[tuple[Path, KMeansRequest]]) -> None:
+    """One line where features have fewer distinct rows than clusters were asked for."""
+    fewer = [(folder, task.k, formed) for folder, task in tasks if (formed := number_formed(folder, task)) < task.k]
+    if fewer:
+        folder, asked, formed = fewer[0]
+        such = f"such as {formed}, not {asked}, in {folder}"
+        warn(f"{len(fewer)} clusterings formed fewer groups than asked, {such}: too many images have equal features")
 
 
 def outdated(cell: Path) -> bool:

@@ -9,16 +9,19 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.files import read_arrays, write_arrays
+from benchmark.cells.arrays import check_range, columns
+from benchmark.cells.files import write_arrays
 from benchmark.cells.record import DataFacts
 from benchmark.evaluation.answers import Answers
 from benchmark.evaluation.figures import DiscoveryEvaluation, FoundClusters
 from benchmark.evaluation.parts import (
     KNOWN,
+    MOST_CLASSES,
     PARTS,
     POOLS,
     VAL,
     in_pool,
+    misfit,
     part_numbers,
     parts_of,
     pool_order,
@@ -29,6 +32,7 @@ from benchmark.metrics.open_set import VERSION
 from datasets.types import Split
 from methods.core.images.joined import JoinedImages
 from methods.core.method import Discovery, DiscoveryMethod
+from methods.core.validity import checked_discovery
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,15 @@ class Groups(Answers):
 
     @classmethod
     def load(cls, folder: Path) -> Groups:
-        return cls(**read_arrays(folder / cls.FILE))
+        path = folder / cls.FILE
+        arrays = columns(path, _COLUMNS)
+        check_range(path, arrays, 0, len(PARTS) - 1, "part")
+        check_range(path, arrays, 0, MOST_CLASSES, "label")
+        check_range(path, arrays, 0, np.iinfo(np.int32).max, "group")
+        return cls(**arrays)
+
+    def misfit(self, data: DataFacts) -> str | None:
+        return misfit(self.part, self.label, data)
 
     def evaluate(self, data: DataFacts, official: bool = False) -> DiscoveryEvaluation:
         known = self.part == PARTS.index(KNOWN)
@@ -83,30 +95,23 @@ class Groups(Answers):
         return FoundClusters(pool, found.images, found.classes, found.clusters, found.figures, of, coverage)
 
 
+_COLUMNS = {"part": "i", "ids": "U", "label": "i", "group": "i", "discovered": "b"}
+
+
 def discover_split(method: DiscoveryMethod, split: Split) -> tuple[Groups, Discovery]:
     """Hand a method the training set, the validation set and the pool of all test images.
 
     The pool comes shuffled, without labels, classes, sources or telling names.
 
     Raises:
-        ValueError: the answer has another shape than the contract says.
+        ValueError: the answer is not as the contract says.
     """
     parts = [(name, images) for name, images in parts_of(split) if name != VAL]
     # Enough class names for any part's labels; each part counts its own classes from 0.
     names = max((images.classes for _, images in parts), key=len)
     pool = JoinedImages([images for _, images in parts], np.concatenate([s.labels for _, s in parts]), names)
     order = pool_order(len(pool))
-    found = checked(method.discover(split.train, split.val, pool.unlabelled(order)), len(pool))
+    found = checked_discovery(method.discover(split.train, split.val, pool.unlabelled(order)), len(pool))
     back = np.argsort(order)
     part = part_numbers([name for name, _ in parts], [len(images) for _, images in parts])
     return Groups(part, pool.ids, pool.labels, found.groups[back], found.discovered[back]), found
-
-
-def checked(found: Discovery, count: int) -> Discovery:
-    """Refuse what the contract forbids, with a message for the method's author."""
-    for name, array in (("groups", found.groups), ("discovered", found.discovered)):
-        if array.shape != (count,):
-            raise ValueError(f"discover returned {name} of shape {array.shape}, expected {(count,)}")
-    if nowhere := int((found.groups < 0).sum()):
-        raise ValueError(f"discover left {nowhere} images without a group")
-    return found

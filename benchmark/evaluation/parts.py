@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.cells.record import DataFacts
 from datasets.seeds import seed_of
 from datasets.splits import UNKNOWN_GROUPS
 from datasets.types import ImageSet, Split
@@ -15,6 +16,7 @@ VAL = "val"
 KNOWN = "known"  # test images of known classes
 ALL = "all"  # of all groups of unknown classes together
 PARTS: tuple[str, ...] = (VAL, KNOWN, *UNKNOWN_GROUPS)
+MOST_CLASSES = 4096  # that data can have; a confusion matrix of more would not fit into memory
 
 # Test images of known classes and of one group of unknown classes, as POSE's code offers them.
 POOLS: Mapping[str, tuple[str, ...]] = {
@@ -53,3 +55,15 @@ def true_classes(part: NDArray[np.int8], label: Ints) -> Ints:
 def pool_order(count: int) -> Ints:
     """The fixed shuffled order in which a pool is handed out, so that positions tell nothing about classes."""
     return np.random.default_rng(seed_of("pool")).permutation(count)
+
+
+def misfit(part: NDArray[np.int8], label: Ints, data: DataFacts) -> str | None:
+    """Which label (N,) has no class in the record of the cell; None if all have one."""
+    if len(data.known) > MOST_CLASSES:
+        return f"the record names {len(data.known):,} classes; at most {MOST_CLASSES:,} can be compared"
+    for number, name in enumerate(PARTS):
+        classes = data.known if name in (VAL, KNOWN) else data.unknown.get(name, ())
+        largest = int(label[part == number].max(initial=-1))
+        if largest >= len(classes):
+            return f"it has label {largest} among its {name} images, the record names {len(classes)} classes there"
+    return None

@@ -10,14 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.cells.files import read_arrays, write_arrays
+from benchmark.cells.arrays import check_finite, check_range, columns
+from benchmark.cells.files import write_arrays
 from benchmark.cells.record import DataFacts
 from benchmark.evaluation.answers import Answers
 from benchmark.evaluation.evaluator import evaluate
 from benchmark.evaluation.figures import Evaluation
-from benchmark.evaluation.parts import PARTS, part_numbers, parts_of
+from benchmark.evaluation.parts import MOST_CLASSES, PARTS, misfit, part_numbers, parts_of
 from datasets.types import ImageSet, Split
 from methods.core.method import Method, Prediction
+from methods.core.validity import checked
 
 _VARIANT = "variant:"  # how the names of arrays of other confidences begin
 
@@ -54,25 +56,34 @@ class Predictions(Answers):
 
     @classmethod
     def load(cls, folder: Path) -> Predictions:
-        arrays = read_arrays(folder / cls.FILE)
+        path = folder / cls.FILE
+        arrays = columns(path, _COLUMNS, free=_VARIANT)
+        check_finite(path, arrays)
+        check_range(path, arrays, 0, len(PARTS) - 1, "part")
+        check_range(path, arrays, 0, MOST_CLASSES, "label", "predicted")
         variants = {key.removeprefix(_VARIANT): arrays[key] for key in arrays if key.startswith(_VARIANT)}
         return cls(**{name: arrays[name] for name in _COLUMNS}, variants=variants)
+
+    def misfit(self, data: DataFacts) -> str | None:
+        beyond = int(self.predicted.max(initial=0)) >= len(data.known)
+        predicted = f"it predicts class {self.predicted.max(initial=0)}, the record names {len(data.known)} classes"
+        return misfit(self.part, self.label, data) or (predicted if beyond else None)
 
     def evaluate(self, data: DataFacts, official: bool = False) -> Evaluation:
         return evaluate(self, data, official)
 
 
-_COLUMNS = ("part", "ids", "source", "label", "predicted", "confidence")
+_COLUMNS = {"part": "i", "ids": "U", "source": "U", "label": "i", "predicted": "i", "confidence": "f"}
 
 
 def predict_split(method: Method, split: Split) -> tuple[Predictions, Prediction]:
     """Ask a fitted method about all parts; also the joined raw prediction.
 
     Raises:
-        ValueError: the prediction has another shape than the contract says, or is not finite.
+        ValueError: the prediction is not as the contract says.
     """
     parts = list(parts_of(split))
-    answers = [checked(method.predict(images), images, len(split.train.classes)) for _, images in parts]
+    answers = [checked(method.predict(images), len(images), len(split.train.classes)) for _, images in parts]
     joined = Prediction(
         np.concatenate([answer.scores for answer in answers]),
         np.concatenate([answer.confidence for answer in answers]),
@@ -89,22 +100,6 @@ def predict_split(method: Method, split: Split) -> tuple[Predictions, Prediction
         variants=joined.variants,
     )
     return predictions, joined
-
-
-def checked(prediction: Prediction, images: ImageSet, num_classes: int) -> Prediction:
-    """Refuse what the contract forbids, with a message for the method's author."""
-    expected = {"scores": (len(images), num_classes), "confidence": (len(images),)}
-    expected |= dict.fromkeys(prediction.variants, (len(images),))
-    arrays = {"scores": prediction.scores, "confidence": prediction.confidence, **prediction.variants}
-    for name, array in arrays.items():
-        if array.shape != expected[name]:
-            raise ValueError(f"predict returned {name} of shape {array.shape}, expected {expected[name]}")
-        wrong = int(np.size(array) - np.isfinite(array).sum())
-        if wrong:
-            raise ValueError(f"predict returned {wrong} non-finite values in {name}")
-    if len(prediction.features) != len(images) or not np.isfinite(prediction.features).all():
-        raise ValueError("predict returned features that are not finite or not one row per image")
-    return prediction
 
 
 def _sources(images: ImageSet) -> NDArray[np.str_]:

@@ -7,7 +7,6 @@ three metrics without any k-means. Purity grows with the number of clusters, so 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -124,7 +123,7 @@ def cluster(
 
     Args:
         features: (N, D) one row per image.
-        k: number of clusters asked for, at least 1; more than there are distinct rows are cut, with a warning.
+        k: number of clusters asked for, at least 1; never more than distinct rows are formed: see `effective_k`.
         seed: of the starts.
         n_init: number of starts.
         normalisation: none (as released with POSE), l2 (rows of length 1), or standardize (with the mean
@@ -151,8 +150,6 @@ def cluster(
     with threadpool_limits(limits=1):
         model.fit(rows)
     names, ids = np.unique(model.labels_, return_inverse=True)
-    if names.size < k:
-        warnings.warn(f"k-means formed {names.size} clusters, not {k}: too few distinct feature rows", stacklevel=2)
     return Clustering(k, names.size, float(model.inertia_), int(model.n_iter_), seed, ids.astype(np.int64))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datasets.core.text import shortened
 from datasets.errors import UserError
 
+PATIENCE = 10  # seconds that a scheduler has to answer
 BACKENDS = ("loky", "dask", "ray")
 
 
@@ -31,7 +33,7 @@ def connect(backend: str, scheduler: str | None) -> None:
     """Join a running dask scheduler.
 
     Raises:
-        UserError: another back end is asked for, or the package is not installed.
+        UserError: another back end is asked for, the package is not installed, or nobody answers there in time.
     """
     if scheduler is None:
         return
@@ -41,4 +43,8 @@ def connect(backend: str, scheduler: str | None) -> None:
         from distributed import Client
     except ImportError:
         raise UserError("--scheduler needs dask.distributed: pip install 'osma-bench[dask]'") from None
-    Client(scheduler)
+    try:
+        Client(scheduler, timeout=PATIENCE)
+    except (OSError, ValueError) as error:  # a timeout is an OSError, a malformed address a ValueError
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"--scheduler {shortened(scheduler)} does not answer ({reason}); start it first") from None

@@ -29,6 +29,7 @@ from methods.core.method import DiscoveryMethod, Method, Plugin, Prediction
 from methods.core.registry import Registry
 from methods.core.run import Run
 from methods.core.settings import RunSettings
+from methods.core.validity import check_training
 
 MODEL, SCORES = "model", "scores.npz"
 
@@ -102,7 +103,13 @@ class DiscoveryWork(Work):
 
 
 def work_of(plugin: Plugin, job: Job, split: Split, scratch: Path) -> Work:
-    """Train the method, or give it released weights, and ask it about the split."""
+    """Train the method, or give it released weights, and ask it about the split.
+
+    Raises:
+        UserError: a class has no image to learn it from.
+        ValueError: the method answers other than its contract says.
+    """
+    check_training(split.train)
     if isinstance(plugin, DiscoveryMethod):
         return discover(plugin, split)
     method = cast(Method, plugin)

@@ -19,7 +19,6 @@ from benchmark.cells.record import Record, read_record
 from benchmark.cells.store import Store
 from benchmark.evaluation.cell import evaluation_of
 from benchmark.evaluation.figures import Evaluation
-from benchmark.evaluation.predictions import checked
 from benchmark.running.fitting import MODEL, make_run
 from datasets.core.partial import whole_file
 from datasets.errors import UserError
@@ -32,6 +31,7 @@ from methods.core.device import make_deterministic
 from methods.core.key import parse_key
 from methods.core.method import Method
 from methods.core.registry import Registry
+from methods.core.validity import checked
 
 COLUMNS = ("path", "class", "confidence", "known", "reason")
 BLOCKS = 4  # inference batches that are decoded together; what memory holds at a time
@@ -84,7 +84,7 @@ class Attributor:
         count = len(padded)
         ids = np.array([f"image-{position}" for position in range(count)])
         images = ImageSet(padded, np.arange(count), np.full(count, UNLABELLED), (), ids)
-        prediction = checked(self.method.predict(images), images, len(classes))
+        prediction = checked(self.method.predict(images), len(images), len(classes))
         scores, confidences = prediction.scores[: len(pixels)], prediction.confidence[: len(pixels)]
         for label, confidence in zip(scores.argmax(axis=1), confidences, strict=True):
             known = None if self.threshold is None else bool(confidence >= self.threshold)

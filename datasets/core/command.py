@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
+from datasets.core.text import shortened, shown
 from datasets.errors import UserError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+LONGEST_NAME = 255  # bytes of the name of a file or folder
 
 Options = TypeVar("Options", bound="DataclassInstance")
 
@@ -50,8 +55,29 @@ class Command(ABC, Generic[Options]):
 
 
 def typed(options: type[Options], given: argparse.Namespace) -> Options:
-    """What argparse read, as the dataclass that the rest of the program knows."""
+    """What argparse read, as the dataclass that the rest of the program knows.
+
+    Raises:
+        UserError: a path has a name that no disk can hold.
+    """
+    for name, value in vars(given).items():
+        if isinstance(value, Path):
+            check_path(value, f"--{name.replace('_', '-')}")
     return options(**{field.name: getattr(given, field.name) for field in fields(options)})
+
+
+def check_path(path: Path, option: str) -> None:
+    """Refuse a path that could not be looked up.
+
+    Raises:
+        UserError: one of its names is too long or holds a zero byte.
+    """
+    if "\0" in str(path):
+        raise UserError(f"{option} {shown(str(path))}: no file can have this name; correct it")
+    longest = max((os.fsencode(part) for part in path.parts), key=len, default=b"")
+    if len(longest) > LONGEST_NAME:
+        reason = f"a name of {len(longest):,} bytes, no disk holds more than {LONGEST_NAME}"
+        raise UserError(f"{option} {shortened(str(path))}: {reason}; shorten it")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from datasets.core.text import did_you_mean, utf8
+from datasets.core.mistakes import in_words
+from datasets.core.outside import read_file
+from datasets.core.text import did_you_mean, shortened, utf8
 from datasets.errors import UserError
 
 LARGEST = 4 << 20  # bytes
+LONGEST_VALUE = 10_000  # characters of one value on the command line
+DEEPEST = 32  # lists and mappings within one another there
+DIGITS = 300  # of a number; Python reads no more than 4,300
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[str | int]  # keys and positions from the top
@@ -37,22 +43,32 @@ class Document:
             node, line = found
         return f"{self.path}:{line}"
 
+    def nodes(self, location: Location, of_keys: bool) -> list[yaml.Node]:
+        """What stands at a location, as far as it exists; or the keys of the mapping around it."""
+        node = self.node
+        for step in location[:-1] if of_keys else location:
+            found = None if node is None else _child(node, step)
+            node = node if found is None else found[0]
+        if of_keys:
+            return [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+        return [] if node is None else [node]
+
 
 def read_yaml(path: Path) -> Document:
     """Read one document.
 
     Raises:
-        UserError: the file cannot be read, is not UTF-8, not YAML, or names a key twice.
+        UserError: the file cannot be read, is no plain file, not UTF-8, not YAML, or names a key twice.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} has more than {LARGEST:,} bytes; this is no description of a data set")
-        content = path.read_bytes()
+        content = read_file(path, LARGEST)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); correct the name") from None
     text = utf8(content, path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if _expanded(node, {}) > len(text) + 1:  # no file has more values than characters, but by references
+            raise yaml.YAMLError("its references multiply without end")
         document = Document(path, yaml.safe_load(text), node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -85,8 +101,46 @@ def parsed(model: type[Model], document: Document) -> Model:
             known = _fields_around(model, location)
             hint = did_you_mean(str(location[-1]), known)
             raise UserError(f"{where}: unknown key '{key}'{hint}; keys are {', '.join(known)}") from None
-        reason = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {key}: {reason[:1].lower()}{reason[1:]}; correct it") from None
+        nodes = document.nodes(location, of_keys="[key]" in first["loc"])
+        raise UserError(f"{where}: {key}: {in_words(first, nodes)}") from None
+
+
+def yaml_value(text: str) -> Any:
+    """A value as people write it on the command line.
+
+    Raises:
+        ValueError: it is not YAML, or has references, more depth or longer numbers than any setting needs.
+    """
+    if len(text) > LONGEST_VALUE:
+        raise ValueError(f"it has {len(text):,} characters, no setting needs more than {LONGEST_VALUE:,}")
+    if re.search(rf"\d{{{DIGITS}}}", text):
+        raise ValueError(f"it has a number of {DIGITS} digits or more")
+    try:
+        _check_events(text)
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        raise ValueError(f"'{shortened(text)}' is not a YAML value") from None
+
+
+def _check_events(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            raise ValueError("it has a reference (& or *), which no setting needs")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+
+
+def _expanded(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many values a node holds when every reference in it is written out; one that holds itself counts once."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 1
+        inner = [part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,))]
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _fields_around(model: type[BaseModel], location: Location) -> list[str]:

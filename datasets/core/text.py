@@ -25,7 +25,12 @@ def utf8(content: bytes, path: Path) -> str:
 
 def shown(text: str) -> str:
     """Text in quotes, control characters made visible, the end of long text cut off."""
-    return repr(text if len(text) <= 120 else f"{text[:117]}...")
+    return repr(shortened(text))
+
+
+def shortened(text: str) -> str:
+    """Text of a message, the end of long text cut off."""
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def did_you_mean(word: str, among: Iterable[str]) -> str:

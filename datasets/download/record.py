@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
-import json
 import re
 import shutil
 import time
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets.core.strict_json import parse_json
 from datasets.core.text import readable, shown
 from datasets.errors import UserError
 from datasets.pixels.disk import RESERVE
@@ -27,6 +27,7 @@ from datasets.pixels.disk import RESERVE
 RECORD = "https://zenodo.org/api/records/8103474"  # OSMA
 BLOCK = 1 << 20  # bytes read at a time
 RECORD_BYTES = 1 << 24  # a larger description is none
+LARGEST = 1 << 50  # bytes of a file
 RECORD_TRIES = 3  # for the description; nobody waits long for nothing
 TRIES = 6  # connections in a row that bring nothing new of a file
 DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
@@ -82,7 +83,7 @@ def read_record(url: str, patience: Patience | None = None) -> list[RemoteFile]:
                 raise UserError(f"cannot read {url} ({_reason(error)}); check the connection and try again") from None
             patience.wait(failures)
     try:
-        entries = json.loads(content)["files"]
+        entries = parse_json(content)["files"]
         files = [_remote_file(entry) for entry in entries]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -104,7 +105,7 @@ def _remote_file(entry: Mapping[str, Any]) -> RemoteFile:
     algorithm, _, digest = entry["checksum"].partition(":")
     if not re.fullmatch(r"[^/\\\0-\x1f.][^/\\\0-\x1f]{0,200}", name):
         raise ValueError(f"{shown(name)} is no plain file name")
-    if not isinstance(size, int) or size < 0:
+    if not isinstance(size, int) or not 0 <= size <= LARGEST:
         raise ValueError(f"the size of {name} is {size!r}")
     if not re.fullmatch(f"[0-9a-fA-F]{{{DIGITS.get(algorithm, 1000)}}}", digest):
         raise ValueError(f"the checksum of {name} is {shown(entry['checksum'])}")
@@ -223,6 +224,22 @@ def _offered(answer: http.client.HTTPResponse, asked: int) -> tuple[int, int | N
     return asked, None if match[2] == "*" else int(match[2])
 
 
+class SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server's redirects as long as they stay on the web, and on its secure side once there."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        scheme = newurl.partition(":")[0].lower()
+        if scheme not in ("https", "http") or (scheme, req.type) == ("http", "https"):
+            fp.close()
+            raise UserError(f"{shown(req.full_url)} leads to {shown(newurl)}, which is not safe to follow; check --url")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(SafeRedirects)
+
+
 def _open(url: str, first: int, patience: Patience, file: RemoteFile | None = None) -> http.client.HTTPResponse:
     """Ask for what begins at byte `first`."""
     if not url.startswith(("https://", "http://")):
@@ -231,9 +248,8 @@ def _open(url: str, first: int, patience: Patience, file: RemoteFile | None = No
     if first:
         headers["Range"] = f"bytes={first}-"
     try:
-        answer: http.client.HTTPResponse = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=patience.timeout
-        )
+        request = urllib.request.Request(url, headers=headers)
+        answer: http.client.HTTPResponse = _OPENER.open(request, timeout=patience.timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and file is not None:
@@ -241,7 +257,7 @@ def _open(url: str, first: int, patience: Patience, file: RemoteFile | None = No
         if error.code in PASSING or error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _Busy(f"HTTP status {error.code}") from None
         raise UserError(f"{url} answers with HTTP status {error.code} ({error.reason}); check --url") from None
-    except http.client.InvalidURL as error:
+    except (http.client.InvalidURL, ValueError) as error:
         raise UserError(f"{shown(url)} is no address ({error}); check --url") from None
     return answer
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from datasets.core.outside import check_plain
 from datasets.core.text import readable, shown
 from datasets.errors import UserError
 from datasets.pixels.disk import RESERVE
@@ -86,6 +87,7 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None, on_bytes: 
         UserError: it is no archive, is damaged, holds what must not be unpacked, or does not fit: then nothing was put
             into the folder; or a folder of a file's name is in the way.
     """
+    check_archive(archive)
     kind = archive_kind(archive)
     if kind is None:
         raise UserError(f"{archive} is neither a zip nor a tar file, or is damaged; download it again")
@@ -104,6 +106,18 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None, on_bytes: 
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return files
+
+
+def check_archive(archive: Path) -> None:
+    """Refuse what is no plain file before anything opens it.
+
+    Raises:
+        UserError: it is something else, or is not there.
+    """
+    try:
+        check_plain(archive)
+    except OSError as error:
+        raise UserError(f"{archive} cannot be unpacked ({error.strerror}); download it again") from None
 
 
 class _Writer:
@@ -192,7 +206,7 @@ def _zip_kind(info: zipfile.ZipInfo) -> Literal["file", "folder", "link", "speci
         return "link"
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "special"
-    return "folder" if info.is_dir() else "file"
+    return "folder" if info.filename.endswith("/") else "file"
 
 
 def _tar_members(path: Path) -> Generator[Member, None, None]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from datasets.core.text import shown
 from datasets.errors import UserError
@@ -48,7 +49,8 @@ def images_of(plan: FolderPlan, root: Path) -> Survey:
             leads out of the root, or a name is not Unicode.
     """
     walk = Walk(root, plan.content.follow_links)
-    places = {**_from_patterns(plan, walk), **plan.content.classes}
+    own = {plan.listed(name): places for name, places in plan.content.classes.items()}
+    places = {**_from_patterns(plan, walk), **own}
     images: dict[str, Image] = {}
     passed: dict[tuple[str, str], int] = {}
     for origin, line in plan.used.items():
@@ -119,6 +121,7 @@ def _unit(name: str, place: str) -> str:
 
 def _files(walk: Walk, place: str, where: str) -> Found:
     """What lies at one place."""
+    place = next((form for form in _spellings(place) if (walk.base / form).exists()), place)
     try:
         found = walk.images(place)
     except (ValueError, OSError) as error:
@@ -132,6 +135,11 @@ def _files(walk: Walk, place: str, where: str) -> Found:
     if strange is not None:
         raise UserError(f"{where}: {shown(strange)} has a name that is no text; rename the file")
     return found
+
+
+def _spellings(place: str) -> Iterator[str]:
+    """A place as it is written, then with its accents as other systems write them."""
+    yield from (place, normalize("NFC", place), normalize("NFD", place))
 
 
 def _from_patterns(plan: FolderPlan, walk: Walk) -> dict[str, Places]:
@@ -149,5 +157,5 @@ def _from_patterns(plan: FolderPlan, walk: Walk) -> dict[str, Places]:
             if role not in (*ROLES, "divide"):
                 where = plan.document.where(["pattern"])
                 raise UserError(f"{where}: folder {shown(folder)} is named after no role; name it {', '.join(ROLES)}")
-            places.setdefault(match["origin"], {}).setdefault(role, []).append(folder)
+            places.setdefault(plan.listed(match["origin"]), {}).setdefault(role, []).append(folder)
     return {origin: Places.model_validate(roles) for origin, roles in places.items()}

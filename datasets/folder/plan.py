@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
+from unicodedata import normalize
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
 from datasets.core.strict_yaml import Document, parsed, read_yaml
+from datasets.core.text import shortened, shown
 from datasets.errors import UserError
 from datasets.splits import UNKNOWN_GROUPS, SplitPlan, parse_split
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LARGEST_RATIO = 1e9
+LONGEST = 255  # bytes of the name of a folder
+MOST_STARS = 3  # each "**" multiplies the search
+DEEPEST = 64  # folders within one another that a place can name
 TAKEN = ("mini", "osma")
 
 
@@ -27,6 +34,9 @@ def _to_divide(value: Any) -> Any:
 
 
 PlaceList = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+
+
+Ratio = Annotated[float, Field(gt=0, le=LARGEST_RATIO, allow_inf_nan=False, strict=True)]
 
 
 class Part(BaseModel):
@@ -60,16 +70,24 @@ class Places(Part):
 class Ratios(Part):
     """Shares of train, val and test among the images that are divided; any scale."""
 
-    train: float = Field(default=0.8, gt=0)
-    val: float = Field(default=0.1, gt=0)
-    test: float = Field(default=0.1, gt=0)
+    train: Ratio = 0.8
+    val: Ratio = 0.1
+    test: Ratio = 0.1
 
 
 class SplitLists(Part):
     """Which classes are known and which are unknown in what way."""
 
-    known: tuple[str, ...] = Field(min_length=2)
+    known: tuple[str, ...]
     unknown: dict[str, tuple[str, ...]]
+
+    @field_validator("known")
+    @classmethod
+    def _two_known(cls, known: tuple[str, ...]) -> tuple[str, ...]:
+        if len(known) < 2:
+            count = "one class is" if known else "no class is"
+            raise ValueError(f"{count} known; name at least two, 'real' and a generator")
+        return known
 
     @field_validator("unknown")
     @classmethod
@@ -91,9 +109,9 @@ class OwnImages(Part):
     classes: dict[str, Annotated[Places, BeforeValidator(_to_divide)]] = {}
     pattern: PlaceList = ()
     ratios: Ratios = Ratios()
-    seed: int = 0
-    keep_folders_together: bool = False
-    follow_links: bool = False
+    seed: Annotated[int, Field(strict=True)] = 0
+    keep_folders_together: Annotated[bool, Field(strict=True)] = False
+    follow_links: Annotated[bool, Field(strict=True)] = False
     splits: dict[str, SplitLists] = Field(min_length=1)
 
     @field_validator("name")
@@ -101,7 +119,7 @@ class OwnImages(Part):
     def _a_name(cls, name: str) -> str:
         if not NAME.fullmatch(name) or name in TAKEN:
             taken = " or ".join(TAKEN)
-            raise ValueError(f"'{name}' cannot be the name; use letters, digits, '-' and '_', and not {taken}")
+            raise ValueError(f"{shown(name)} cannot be the name; use letters, digits, '-' and '_', and not {taken}")
         return name
 
     @field_validator("splits")
@@ -109,7 +127,7 @@ class OwnImages(Part):
     def _split_names(cls, splits: dict[str, SplitLists]) -> dict[str, SplitLists]:
         for name in splits:
             if not NAME.fullmatch(name):
-                raise ValueError(f"'{name}' cannot be the name of a split; use letters, digits, '-' and '_'")
+                raise ValueError(f"{shown(name)} cannot be the name of a split; use letters, digits, '-' and '_'")
         return splits
 
     @field_validator("pattern")
@@ -128,8 +146,14 @@ def check_place(place: str) -> None:
     Raises:
         ValueError: otherwise.
     """
-    if not place or place.startswith(("/", "~")) or "\\" in place or ".." in place.split("/"):
-        raise ValueError(f"'{place}' does not stay below the root; write a path relative to it, without '..'")
+    if "\\" in place:
+        raise ValueError(f"'{shortened(place)}' has a backslash; write '/' between folders, on every system")
+    if not place or place.startswith(("/", "~")) or ".." in place.split("/") or "\0" in place:
+        raise ValueError(f"{shown(place)} does not stay below the root; write a path relative to it, without '..'")
+    if place.count("/") >= DEEPEST or max(len(step.encode(errors="replace")) for step in place.split("/")) > LONGEST:
+        raise ValueError(f"{shown(place)} is too long: {DEEPEST} folders of {LONGEST} bytes at most; shorten it")
+    if place.split("/").count("**") > MOST_STARS:
+        raise ValueError(f"{shown(place)} has '**' more than {MOST_STARS} times; once is enough")
 
 
 class FolderPlan:
@@ -167,10 +191,26 @@ class FolderPlan:
         """Classes that some split trains on."""
         return frozenset(member for split in self.splits.values() for member in split.known)
 
+    def listed(self, name: str) -> str:
+        """A class as the splits spell it: disks and keyboards write "é" as one character or as two."""
+        return self._spellings.get(normalize("NFC", name), name)
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return {normalize("NFC", name): name for name in self.used}
+
     @property
     def root(self) -> Path:
-        """Relative to the file that names it."""
-        return self.document.path.parent / Path(self.content.root).expanduser()
+        """Relative to the file that names it.
+
+        Raises:
+            UserError: it begins with the name of a user who is not there.
+        """
+        try:
+            return self.document.path.parent / Path(self.content.root).expanduser()
+        except RuntimeError:
+            where = self.document.where(["root"])
+            raise UserError(f"{where}: root {shown(self.content.root)} names a user who is not there") from None
 
     def where(self, origin: str, *parts: str | int) -> str:
         """FILE:LINE of what says where a class lies."""

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.core.outside import read_file
 from datasets.core.text import shown, utf8
 from datasets.errors import UserError
 from datasets.types import Index
 
+LARGEST = 1 << 30  # bytes; the largest published list has 8 MB
 PREFIXES = ("./dataset/OSMA/", "./dataset/OSMA_subset/")
 
 # Control characters, backslashes, and the parts "", "." and "..": what a path below the images never holds.
@@ -45,7 +47,7 @@ def read_annotation(path: Path) -> Annotation:
         UserError: it cannot be read, or a line is not PATH TAB LABEL with a path that stays below the images.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path, LARGEST)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); unpack the annotation files there") from None
     return parse_annotation(content, path)

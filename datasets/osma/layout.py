@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, RootModel
 
+from datasets.core.strict_json import read_json
 from datasets.core.strict_yaml import parsed, read_yaml
 from datasets.errors import UserError
 from datasets.splits import REAL, UNKNOWN_GROUPS, Plan, load_plan, parse_split
@@ -117,7 +117,7 @@ def _manifest(home: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):
         content = None
     if not isinstance(content, dict):

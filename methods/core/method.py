@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from typing_extensions import Self
 
 from datasets.core.partial import write_whole
+from datasets.core.strict_json import read_json
 from datasets.errors import UserError
 from datasets.types import ImageSet
 from methods.core.run import Run
@@ -195,12 +196,12 @@ class Method(Plugin):
             UserError: files are missing or damaged, or of another method or another version of it.
         """
         try:
-            stored = Stored.model_validate_json((folder / FACTS).read_text(encoding="utf-8"))
+            stored = Stored.model_validate(read_json(folder / FACTS))
             if (stored.method, stored.version) != (cls.name, cls.version):
                 held = f"{stored.method} version {stored.version}"
                 raise UserError(f"{folder} holds {held}, not {cls.name} version {cls.version}; make it again")
             config, state = cls.Config(**stored.config), load_tree(folder / MODEL)
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, TypeError, ValueError, SafetensorError) as error:
             raise UserError(f"the model in {folder} cannot be loaded ({_reason(error)}); make it again") from None
         method = cls(config, run)
         method.task = stored.task
@@ -213,7 +214,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
 
 
 class DiscoveryMethod(Plugin):

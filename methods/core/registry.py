@@ -15,9 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from datasets.core.text import did_you_mean
+from datasets.core.text import did_you_mean, shortened
 from datasets.errors import UserError
-from methods.core.key import parse_key, row_key
+from methods.core.key import SEPARATOR, parse_key, row_key
 from methods.core.method import Plugin
 from methods.core.settings import PRESET_NAMES, unknown_preset, validated
 
@@ -97,7 +97,7 @@ class Registry(Mapping[str, type[Plugin]]):
             broken = self.broken[name]
             raise UserError(f"method '{name}' could not be imported from {broken.path}: {broken.reason}")
         raise UserError(
-            f"unknown method '{name}'{did_you_mean(name, self)}  (all {len(self)}: python run_all.py --list)"
+            f"unknown method '{shortened(name)}'{did_you_mean(name, self)}  (all {len(self)}: python run_all.py --list)"
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -117,6 +117,8 @@ class Registry(Mapping[str, type[Plugin]]):
         """
         name, variant = parse_key(key)
         plugin = self[name]
+        if variant is None and key != name:
+            raise UserError(f"'{key}' names no variant; write {name}, or {name}{SEPARATOR}VARIANT")
         if variant and variant not in plugin.VARIANTS:
             known, hint = ", ".join(plugin.VARIANTS) or "none", did_you_mean(variant, plugin.VARIANTS)
             raise UserError(f"method '{name}' has no variant '{variant}'{hint}; it has {known}")

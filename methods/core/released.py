@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from datasets.core.outside import check_plain, open_file
 from datasets.errors import UserError
 from methods.core.method import Task
 from methods.core.training import first_difference
@@ -55,7 +56,7 @@ def fingerprints(paths: Sequence[Path], folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 digest = hashlib.sha256()
                 while block := file.read(1 << 20):
                     digest.update(block)
@@ -74,6 +75,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         UserError: the file is missing or damaged, holds objects other than tensors and plain values, or no weights.
     """
     try:
+        check_plain(path)
         content = torch.load(path, map_location=_stay, weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}); check --checkpoint") from None

@@ -80,7 +80,7 @@ class RunSettings(Settings):
 def validated(settings: type[BaseModel], values: Mapping[str, Any], owner: str) -> Any:
     """Build settings; a mistake becomes one line that names the setting and, if it was misspelt, a neighbour."""
     try:
-        return settings(**values)
+        found = settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -89,6 +89,25 @@ def validated(settings: type[BaseModel], values: Mapping[str, Any], owner: str) 
             hint = did_you_mean(key, fields)
             raise UserError(f"{owner} has no setting '{key}'{hint}; it has {', '.join(fields)}") from None
         raise UserError(f"setting {owner}.{key}={first['input']!r} is refused: {first['msg'].lower()}") from None
+    for name, value in values.items():
+        _refuse_converted(f"{owner}.{name}", value, getattr(found, name, value))
+    return found
+
+
+def _refuse_converted(name: str, given: Any, taken: Any) -> None:
+    """Text is no number and a number is no truth value, although pydantic would make one of the other.
+
+    Raises:
+        UserError: it did.
+    """
+    if isinstance(given, (list, tuple)) and isinstance(taken, (list, tuple)) and len(given) == len(taken):
+        for position, pair in enumerate(zip(given, taken, strict=True)):
+            _refuse_converted(f"{name}.{position}", *pair)
+    if isinstance(given, str) and isinstance(taken, (bool, int, float)):
+        raise UserError(f"setting {name}={given!r} is text; write {taken} without quotes")
+    if isinstance(given, (bool, int, float)) and isinstance(given, bool) != isinstance(taken, bool):
+        wanted = "true or false" if isinstance(taken, bool) else "a number"
+        raise UserError(f"setting {name}={given!r} is refused: write {wanted}")
 
 
 def unknown_preset(name: str) -> str:

@@ -12,9 +12,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from datasets.core.outside import open_file
 from datasets.core.partial import whole_file
+from datasets.core.strict_json import parse_json
 
 Tree = Any  # dict | list | tuple | Tensor | ndarray | int | float | str | bool | None, nested
+
+LARGEST_HEADER = 100_000_000  # bytes; safetensors refuses more only after it has read them
 
 _OUTLINE = "outline"
 _TENSOR, _ARRAY, _PAIRS, _TUPLE = "$tensor", "$array", "$pairs", "$tuple"
@@ -37,15 +41,26 @@ def load_tree(path: Path) -> Tree:
     """Read what `save_tree` wrote; tensors lie in main memory.
 
     Raises:
-        OSError, SafetensorError: the file is missing or damaged.
-        ValueError: it holds tensors, but no nested state.
+        OSError, SafetensorError: the file is missing or damaged, or no plain file.
+        ValueError: it holds tensors, but no nested state, or declares a header that nothing of ours needs.
     """
+    _check_header(path)
     with safe_open(path, framework="pt") as file:
         outline = (file.metadata() or {}).get(_OUTLINE)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     if outline is None:
         raise ValueError(f"{path.name} has no outline of a stored state")
-    return _inflate(json.loads(outline), tensors)
+    try:
+        return _inflate(parse_json(outline, finite=False), tensors)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the outline of its state is damaged ({type(error).__name__}: {error})") from None
+
+
+def _check_header(path: Path) -> None:
+    with open_file(path) as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > min(LARGEST_HEADER, path.stat().st_size):
+        raise ValueError(f"it declares a header of {length:,} bytes")
 
 
 def _outline(tree: Tree, tensors: dict[str, Tensor]) -> Any:

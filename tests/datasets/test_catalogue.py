@@ -65,3 +65,8 @@ def test_a_wrong_root_is_one_line(tmp_path: Path) -> None:
         "give the folder that holds OSMA/ and split1_test/"
     )
     assert refused("osma", tmp_path / "none").endswith("is no folder; give the one that holds OSMA/ and split1_test/")
+
+
+def test_a_description_with_a_name_that_no_disk_can_hold_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^--dataset d+\.\.\.: a name of 305 bytes, no disk holds more than 255; "):
+        DataRequest("d" * 300 + ".yaml", None, DataSettings(image_size=16)).open()

@@ -92,6 +92,9 @@ def answer(handler: BaseHTTPRequestHandler, site: Site) -> None:
     if handler.path == "/record":
         send(handler, 200, site.description(), {})
         return
+    if handler.path.startswith("/redirect/"):
+        send(handler, 302, b"", {"Location": handler.path.removeprefix("/redirect/")})
+        return
     content = site.files.get(handler.path.removeprefix("/files/"))
     site.asked.append(handler.headers.get("Range", ""))
     if content is None or site.statuses:

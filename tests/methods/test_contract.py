@@ -16,8 +16,10 @@ import torch
 
 from datasets.types import ImageSet
 from methods.core.device import seed_everything
+from methods.core.history import Diverged
 from methods.core.method import DiscoveryMethod, Prediction
-from methods.core.run import Progress
+from methods.core.run import Progress, Run
+from methods.core.validity import checked, checked_discovery
 from tests.methods.data import (
     Fitted,
     Stop,
@@ -81,20 +83,6 @@ def discoverer(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def assert_valid(prediction: Prediction, count: int, classes: int) -> None:
-    """Shapes, types and finite values of a prediction for `count` images."""
-    assert prediction.scores.shape == (count, classes)
-    assert prediction.confidence.shape == (count,)
-    assert prediction.features.shape == (count, prediction.features.size // count)
-    assert prediction.features.size
-    kinds = (prediction.scores.dtype, prediction.confidence.dtype, prediction.features.dtype)
-    assert kinds == (np.dtype(np.float64), np.dtype(np.float64), np.dtype(np.float32))
-    for name, values in arrays(prediction).items():
-        assert len(values) == count, name
-        assert np.isfinite(values).all(), name
-    assert {values.shape for values in prediction.variants.values()} <= {(count,)}
-
-
 def arrays(prediction: Prediction) -> dict[str, Any]:
     named = {"scores": prediction.scores, "confidence": prediction.confidence, "features": prediction.features}
     return named | {f"variant {name}": values for name, values in prediction.variants.items()}
@@ -112,14 +100,14 @@ def assert_close(one: Prediction, other: Prediction) -> None:
 
 
 def test_a_prediction_has_the_declared_shapes_and_types_and_is_finite(case: Case) -> None:
-    assert_valid(case.prediction, len(case.val), CLASSES)
+    checked(case.prediction, len(case.val), CLASSES)
     assert isinstance(case.trained.trainable(), int)
     assert case.trained.trainable() >= 0
 
 
 def test_images_without_any_content_are_judged_too(case: Case) -> None:
     blank = np.stack([np.full((SIZE, SIZE, 3), level, dtype=np.uint8) for level in (0, 127, 255)])
-    assert_valid(case.trained.predict(image_set(blank, [0, 0, 0], case.val.classes)), 3, CLASSES)
+    checked(case.trained.predict(image_set(blank, [0, 0, 0], case.val.classes)), 3, CLASSES)
 
 
 def test_an_image_is_judged_alike_in_any_order_and_batch_and_whatever_was_drawn_before(case: Case) -> None:
@@ -207,8 +195,75 @@ def test_two_steps_complete_with_two_or_fifteen_classes_at_every_size(
 ) -> None:
     train, val = (textures(classes, per_class, size, seed=seed) for seed in (0, 1))
     method = fit(case.name, train, val, max_steps=2)
-    assert_valid(method.predict(val), len(val), classes)
+    checked(method.predict(val), len(val), classes)
     assert all(int(row["steps"]) <= 2 for row in method.run.history.rows)
+
+
+# -- numbers that go wrong ---------------------------------------------------------------------------
+
+
+def alike(per_class: int = 4) -> ImageSet:
+    """Images of all classes that do not differ in anything: every score and feature is equal."""
+    labels = np.repeat(np.arange(CLASSES), per_class)
+    return image_set(np.full((len(labels), SIZE, SIZE, 3), 127, dtype=np.uint8), labels, CLASSES)
+
+
+@pytest.mark.parametrize("images", [alike(), textures(CLASSES, 1, SIZE)], ids=["all alike", "one image a class"])
+def test_images_that_teach_nothing_still_end_in_finite_answers(case: Case, images: ImageSet) -> None:
+    checked(fit(case.name, images, images, max_steps=2).predict(images), len(images), CLASSES)
+
+
+def test_a_class_without_validation_images_is_judged_like_all_others(case: Case) -> None:
+    method = fit(case.name, case.train, case.val.take(case.val.labels != 1), max_steps=2)
+    checked(method.predict(case.val), len(case.val), CLASSES)
+
+
+def test_a_last_batch_of_one_image_is_learnt_from(case: Case) -> None:
+    config = registry().choose(case.name).config("smoke")
+    size = getattr(config, "batch_size", 1)
+    labels = np.arange(size + 1) % CLASSES
+    every = textures(CLASSES, size + 1, SIZE)
+    rows = [np.flatnonzero(every.labels == label)[: (labels == label).sum()] for label in range(CLASSES)]
+    train = every.take(np.concatenate(rows))
+    if size >= CLASSES:  # else a batch counts per class, and none is of one image
+        assert len(train) % size == 1
+    checked(fit(case.name, train, case.val, max_steps=2).predict(case.val), len(case.val), CLASSES)
+
+
+def test_weights_that_explode_end_the_training_with_the_term_and_the_batch(case: Case) -> None:
+    if "learning_rate" not in registry()[case.name].Config.model_fields:
+        pytest.skip("nothing is trained")
+    with pytest.raises(Diverged, match=r"^loss term '.+' is not finite in epoch 0, batch \d+$"):
+        fit(case.name, case.train, case.val, overrides={"learning_rate": 1e30}, max_steps=50)
+
+
+def test_answers_of_weights_that_are_not_finite_are_refused(case: Case) -> None:
+    def resolve(key: str) -> Any:
+        return broken(case.resolve()(key), make_run())
+
+    method = broken(case.trained, make_run(resolve=resolve))
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"^predict returned \d+ non-finite values in "):
+        checked(method.predict(case.val), len(case.val), CLASSES)
+
+
+def broken(method: Any, run: Run) -> Any:
+    """A copy of a fitted method in whose weights no number is one."""
+    copy = copied(method, run)
+    copy.restore(poisoned(method.state()))
+    return copy
+
+
+def poisoned(state: Any) -> Any:
+    """A state in which no number is one."""
+    if isinstance(state, dict):
+        return {key: poisoned(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(poisoned(value) for value in state)
+    if isinstance(state, torch.Tensor) and state.is_floating_point():
+        return torch.full_like(state, torch.nan)
+    if isinstance(state, np.ndarray) and state.dtype.kind == "f":
+        return np.full_like(state, np.nan)
+    return float("nan") if isinstance(state, float) else state
 
 
 # -- discovery ---------------------------------------------------------------------------------------
@@ -226,9 +281,7 @@ def discovered(name: str, per_class: int = 12, size: int = SIZE, **settings: Any
 def test_discovery_places_every_image_in_a_group(discoverer: str) -> None:
     assert issubclass(registry()[discoverer], DiscoveryMethod)
     found, pool = discovered(discoverer)
-    assert (found.groups.shape, found.groups.dtype) == ((len(pool),), np.int64)
-    assert found.groups.min() >= 0
-    assert (found.discovered.shape, found.discovered.dtype) == ((len(pool),), np.bool_)
+    checked_discovery(found, len(pool))
     assert all(isinstance(row, dict) for row in found.log)
 
 
@@ -245,3 +298,10 @@ def test_discovery_completes_two_steps_at_every_size(discoverer: str, per_class:
     found, pool = discovered(discoverer, per_class, size, max_steps=2)
     assert len(found.groups) == len(pool)
     assert found.groups.min() >= 0
+
+
+def test_discovery_among_images_that_are_all_alike_or_single_still_places_every_image(discoverer: str) -> None:
+    for images in (alike(), textures(CLASSES, 1, SIZE)):
+        pool = images.unlabelled(np.arange(len(images)))
+        method = unfitted(discoverer, make_run(resolve=resolver(images, images, max_steps=2), max_steps=2))
+        checked_discovery(method.discover(images, images, pool), len(pool))

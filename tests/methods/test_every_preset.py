@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from methods.core.validity import checked
 from tests.methods.data import Fitted, fit, is_method, registry, textures
-from tests.methods.test_contract import assert_valid
 
 CLASSES, PER_CLASS, SIZE = 4, 8, 128
 MOST = 2
@@ -49,7 +49,7 @@ def test_two_steps_complete_under_every_preset(name: str, preset: str, device: s
     train, val = textures(CLASSES, PER_CLASS, SIZE, seed=0), textures(CLASSES, 1, SIZE, seed=1)
     settings: dict[str, Any] = {"device": torch.device(device), "max_steps": MOST}
     method = fit(name, train, val, preset=preset, known=known[preset, device], **settings)
-    assert_valid(method.predict(train), len(train), CLASSES)
+    checked(method.predict(train), len(train), CLASSES)
     rows = method.run.history.rows
     assert all(int(row["steps"]) <= MOST for row in rows)
     assert len({row["stage"] for row in rows}) == len(rows)  # a single epoch of every stage

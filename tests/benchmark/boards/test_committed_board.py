@@ -13,13 +13,13 @@ from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from benchmark.boards.committed import SMALL_FILES, boards
 from benchmark.boards.leaderboard import write_board
 from benchmark.boards.published import PUBLISHED, published_tables
-from benchmark.cells.files import EVALUATION, read_arrays
+from benchmark.cells.arrays import read_arrays
+from benchmark.cells.files import CLUSTERS, EVALUATION
 from benchmark.cells.path import CELLS, cell_folders
 from benchmark.cells.record import read_record
 from benchmark.commands.agreement import compare_board
 from benchmark.commands.options import CHECKOUT
 from benchmark.evaluation.cell import answers_in, evaluation_of
-from benchmark.evaluation.cluster_cells import FOLDER as CLUSTERS
 from benchmark.evaluation.discovery import Groups
 from benchmark.evaluation.parts import PARTS
 from benchmark.evaluation.predictions import Predictions

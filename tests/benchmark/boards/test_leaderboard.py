@@ -304,7 +304,7 @@ def test_published_rows_are_read_from_the_file_of_all_boards(registry, places):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("osma: [", "is damaged"),
+        ("osma: [", "not valid YAML"),
         ("osma: {open-set: [{accuracy: 1}]}", "osma.open-set.0.title: Field required"),
         ("osma: {open-set: [{title: A, accuracy: much}]}", "figures.accuracy: Input should be a valid number"),
         ("osma: {open-set: [{title: A, auc_all: 1}]}", "osma.open-set.0: there is no column 'auc_all'; did you mean"),

@@ -113,3 +113,36 @@ def test_a_variant_name_that_could_not_name_a_folder_is_refused(label):
 def test_a_variant_name_without_a_change_is_refused():
     with refused("--variant wide names what --set changes; add --set"):
         load_preset("smoke", "mini", {}, "wide")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("[" * 5000, "it is nested more than 32 levels deep"),
+        ("9" * 5000, "it has a number of 300 digits or more"),
+        ("&a [*a]", "it has a reference (& or *), which no setting needs"),
+        ("{a: &a [x, x], b: &b [*a, *a], c: [*b, *b]}", "it has a reference (& or *), which no setting needs"),
+        ("x" * 10_001, "it has 10,001 characters, no setting needs more than 10,000"),
+        ("!!python/name:os.system", "is not a YAML value"),
+    ],
+)
+def test_values_that_are_traps_are_refused_before_they_are_used(value, reason):
+    with refused(reason):
+        parse_overrides([f"base.width={value}"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"threads": "8"}, "setting run.threads='8' is text; write 8 without quotes"),
+        ({"threads": True}, "setting run.threads=True is refused: write a number"),
+    ],
+)
+def test_text_is_no_number_and_a_truth_value_neither(settings, reason):
+    with refused(reason):
+        load_preset("smoke", "mini", {"run": settings})
+
+
+def test_a_variant_name_longer_than_folders_may_be_is_refused():
+    with refused("and start with a letter or digit, 100 at most"):
+        load_preset("smoke", "mini", {"data": {"train_per_class": 5}}, "x" * 101)

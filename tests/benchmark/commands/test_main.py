@@ -17,6 +17,7 @@ from PIL import Image
 
 from benchmark.cells.files import EVALUATION, HISTORY
 from benchmark.cells.path import CELL
+from benchmark.cells.record import read_record, write_record
 from benchmark.cells.store import Store
 from benchmark.commands.main import COMMANDS, main
 from benchmark.evaluation.predictions import Predictions
@@ -144,6 +145,7 @@ def test_submit_copies_the_small_files_of_finished_cells(places, cells):
     (folder / HISTORY).write_text("epoch\n0\n")
     (folder / "features.npz").write_bytes(b"large")
     (folder / "model").mkdir()
+    write_record(folder, read_record(folder))
     assert call("submit", places) == 0
     copied = places[1] / "toy-smoke" / "cells"
     assert sorted(path.relative_to(copied).as_posix() for path in copied.glob("*/*")) == [
@@ -276,3 +278,33 @@ def test_every_field_of_a_command_is_an_option(name):
     shown = {action.dest for action in parser._actions if action.help != argparse.SUPPRESS} - {"help"}
     assert shown == {field.name for field in fields(command.options)}
     assert COMMANDS[name].help
+
+
+# -- a file where a folder is meant, and names that no disk can hold ---------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("figures", "--out", "FILE"), ("submit", "--leaderboards", "FILE"), ("new-method", "some", "--folder", "FILE")],
+)
+def test_a_file_in_place_of_a_folder_is_one_line(places, cells, tmp_path, words):
+    (tmp_path / "FILE").touch()
+    words = [str(tmp_path / "FILE") if word == "FILE" else word for word in words]
+    own = [] if words[0] == "new-method" else ["--results", str(cells)]
+    with refused("FILE cannot be used: File exists; choose another folder"):
+        main([words[0], *own, *words[1:]])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--preset", "p" * 300, "cannot name a cell; see python -m benchmark predict --help"),
+        ("--preset", "../..", "'../..' cannot name a cell"),
+        ("--split", "a/b", "'a/b' cannot name a cell"),
+        ("--out", "o" * 300, "a name of 300 bytes, no disk holds more than 255; shorten it"),
+    ],
+)
+def test_predict_refuses_names_that_lead_elsewhere_or_that_no_disk_can_hold(places, option, value, message):
+    words = {"--method": "nearest", "--images": ".", "--out": "x.csv", option: value}
+    with refused(message):
+        main(["predict", "--results", str(places[0]), *(word for pair in words.items() for word in pair)])

@@ -12,14 +12,15 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from benchmark.boards.rows import LOCAL, load_entries
-from benchmark.cells.files import EVALUATION, read_arrays, write_arrays
+from benchmark.cells.arrays import read_arrays
+from benchmark.cells.files import CLUSTERS, EVALUATION, write_arrays
 from benchmark.cells.path import CELL
 from benchmark.cells.record import read_record
 from benchmark.cells.store import Store
 from benchmark.commands import run, run_all
 from benchmark.commands.main import main
 from benchmark.evaluation.cell import evaluate_cell
-from benchmark.evaluation.cluster_cells import FEATURES, FOLDER, KMeansRequest, cluster_cell, missing, statistics
+from benchmark.evaluation.cluster_cells import FEATURES, KMeansRequest, cluster_cell, missing, statistics
 from benchmark.evaluation.cluster_plan import (
     ClusterPlan,
     cluster_all,
@@ -80,7 +81,7 @@ def local(root):
 def test_ids_are_those_of_kmeans_on_the_pool_in_its_shuffled_order(root):
     folder = cell(root)
     cluster_cell(folder, KMeansRequest(3, "known+arch", seed=1, n_init=2))
-    kept = read_arrays(folder / FOLDER / "known+arch-k3-none-seed1-init2.npz")
+    kept = read_arrays(folder / CLUSTERS / "known+arch-k3-none-seed1-init2.npz")
     rows = np.flatnonzero(in_pool(Predictions.load(folder).part, "known+arch"))
     order = pool_order(len(rows))
     features = read_arrays(folder / FEATURES)["features"][rows][order].astype(np.float64)
@@ -94,10 +95,10 @@ def test_ids_are_those_of_kmeans_on_the_pool_in_its_shuffled_order(root):
 def test_the_same_request_gives_the_same_ids_and_is_not_computed_again(root):
     request = KMeansRequest(4, n_init=2)
     assert missing(cell(root), [request]) == [request]
-    first = read_arrays(cluster_cell(cell(root), request) / FOLDER / request.file)["ids"]
+    first = read_arrays(cluster_cell(cell(root), request) / CLUSTERS / request.file)["ids"]
     assert missing(cell(root), [request]) == []
-    (cell(root) / FOLDER / request.file).unlink()
-    assert (read_arrays(cluster_cell(cell(root), request) / FOLDER / request.file)["ids"] == first).all()
+    (cell(root) / CLUSTERS / request.file).unlink()
+    assert (read_arrays(cluster_cell(cell(root), request) / CLUSTERS / request.file)["ids"] == first).all()
 
 
 def test_other_features_under_the_same_name_are_clustered_again(root):
@@ -112,7 +113,7 @@ def test_training_statistics_lie_beside_the_features_and_serve_to_standardise(ro
     stored = read_arrays(cell(root) / FEATURES)
     assert stored["train_mean"].shape == stored["train_std"].shape == (3,)
     request = KMeansRequest(3, normalisation="standardize", n_init=2)
-    ids = read_arrays(cluster_cell(cell(root), request) / FOLDER / request.file)["ids"]
+    ids = read_arrays(cluster_cell(cell(root), request) / CLUSTERS / request.file)["ids"]
     rows = np.flatnonzero(in_pool(Predictions.load(cell(root)).part, "all"))
     order = pool_order(len(rows))
     scaled = (stored["features"][rows][order].astype(np.float64) - stored["train_mean"]) / stored["train_std"]
@@ -164,12 +165,12 @@ def test_figures_follow_from_kept_ids_bit_by_bit_without_the_features(root):
     (cell(root) / FEATURES).unlink()
     fresh = evaluate_cell(cell(root), read_record(cell(root)).facts)
     assert json.loads(json.dumps(asdict(fresh))) == stored
-    assert verify_cell(cell(root)) == []
+    assert verify_cell(cell(root)) == [f"{cell(root)}: {FEATURES} is missing"]  # and nothing else
     assert len(stored["clusterings"]) == 2
     truth = Predictions.load(cell(root))
     inside = in_pool(truth.part, "all")
     row = next(row for row in stored["clusterings"] if row["k"] == 8)
-    ids = read_arrays(cell(root) / FOLDER / "all-k8-none-seed0-init2.npz")["ids"]
+    ids = read_arrays(cell(root) / CLUSTERS / "all-k8-none-seed0-init2.npz")["ids"]
     expected = adjusted_rand_score(true_classes(truth.part, truth.label)[inside], ids)
     assert row["figures"]["ari"] == pytest.approx(expected, abs=1e-15)
     assert (row["classes"], row["clusters"], row["images"]) == (8, 8, 48)
@@ -211,7 +212,7 @@ def test_cells_whose_features_were_removed_are_named_and_left_alone(root, capsys
 @pytest.mark.slow
 def test_side_by_side_gives_the_same_ids(root):
     cluster_all(local(root), QUICK, jobs=2)
-    path = cell(root) / FOLDER / "all-k8-none-seed0-init2.npz"
+    path = cell(root) / CLUSTERS / "all-k8-none-seed0-init2.npz"
     ids = read_arrays(path)["ids"]
     path.unlink()
     cluster_all(local(root), QUICK)
@@ -220,8 +221,8 @@ def test_side_by_side_gives_the_same_ids(root):
 
 def test_a_run_clusters_only_where_a_discovery_cell_stands_beside(root):
     assert cluster_for_table(root, 1) == 6  # two numbers of groups, three seeds
-    assert (cell(root) / FOLDER).is_dir()
-    assert not (cell(root, split="split2") / FOLDER).exists()
+    assert (cell(root) / CLUSTERS).is_dir()
+    assert not (cell(root, split="split2") / CLUSTERS).exists()
 
 
 def test_a_run_with_a_discovery_method_ends_with_its_table(registry, tmp_path, monkeypatch, capsys):
@@ -281,7 +282,7 @@ def test_groupings_are_submitted_with_their_cells(root, registry):
     places = ["--results", str(results), "--leaderboards", str(results / "boards")]
     assert main(["submit", *places]) == 0
     committed = results / "boards" / f"toy-{root.name}" / "cells"
-    assert (committed / "nearest" / "split1-seed0" / FOLDER / "all-k8-none-seed0-init2.npz").is_file()
+    assert (committed / "nearest" / "split1-seed0" / CLUSTERS / "all-k8-none-seed0-init2.npz").is_file()
     assert (committed / "sorter" / "split1-seed0" / "groups.npz").is_file()
     assert main(["verify", *places]) == 0
 
@@ -291,16 +292,16 @@ def test_the_store_moves_groupings_with_their_cell(root):
     record = read_record(cell(root))
     Store(root.parents[1]).set_aside(record.cell)
     assert not cell(root).exists()
-    assert (root / "nearest" / "split1-seed0.old0" / FOLDER).is_dir()
+    assert (root / "nearest" / "split1-seed0.old0" / CLUSTERS).is_dir()
 
 
 def test_files_half_written_are_not_read(root):
     cluster_all(local(root), QUICK)
     before = evaluate_cell(cell(root), read_record(cell(root)).facts)
-    (cell(root) / FOLDER / ".all-k9-none-seed0-init2.npz").write_bytes(b"half")
+    (cell(root) / CLUSTERS / ".all-k9-none-seed0-init2.npz").write_bytes(b"half")
     assert evaluate_cell(cell(root), read_record(cell(root)).facts) == before
     assert not outdated(cell(root))
-    assert FOLDER == "clusters"
+    assert CLUSTERS == "clusters"
 
 
 def test_variants_are_clustered_on_request_only(root):
@@ -310,6 +311,6 @@ def test_variants_are_clustered_on_request_only(root):
     record["cell"]["variant"] = "wide"
     file.write_text(json.dumps(record))
     assert cluster_for_table(root, 1) == 6
-    assert not (cell(root, "nearest@wide") / FOLDER).exists()
+    assert not (cell(root, "nearest@wide") / CLUSTERS).exists()
     assert cluster_all(local(root), QUICK) == 5  # two numbers of groups for either row on split1, one on split2
-    assert (cell(root, "nearest@wide") / FOLDER).is_dir()
+    assert (cell(root, "nearest@wide") / CLUSTERS).is_dir()

@@ -69,9 +69,9 @@ def test_predictions_come_back_from_disk_as_they_were(split, tmp_path):
         ("scores", lambda said: said.scores / 0, "96 non-finite values in scores"),
         ("confidence", lambda said: said.confidence[:3], r"confidence of shape \(3,\), expected \(24,\)"),
         ("confidence", lambda said: said.confidence * np.nan, "24 non-finite values in confidence"),
-        ("variants", lambda said: {"x": said.confidence[:1]}, r"x of shape \(1,\), expected \(24,\)"),
-        ("features", lambda said: said.features[:2], "features that are not finite or not one row per image"),
-        ("features", lambda said: said.features * np.inf, "features that are not finite or not one row per image"),
+        ("variants", lambda said: {"x": said.confidence[:1]}, r"variant 'x' of shape \(1,\), expected \(24,\)"),
+        ("features", lambda said: said.features[:2], r"features of shape \(2, 2\), expected \(24, 2\)"),
+        ("features", lambda said: said.features * np.inf, "48 non-finite values in features"),
     ],
 )
 def test_a_prediction_against_the_contract_is_refused_with_what_is_wrong(split, name, spoil, message):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from benchmark.cells.files import EVALUATION, read_arrays, write_arrays, write_json
-from benchmark.cells.path import CELL
-from benchmark.cells.record import read_record
+from benchmark.boards.committed import commit_cell
+from benchmark.cells.arrays import read_arrays
+from benchmark.cells.files import EVALUATION, HISTORY, write_arrays, write_json
+from benchmark.cells.path import CELL, cell_places
+from benchmark.cells.record import read_record, write_record
 from benchmark.evaluation.cell import evaluate_cell
+from benchmark.evaluation.cluster_cells import FEATURES
 from benchmark.evaluation.predictions import Predictions
 from benchmark.evaluation.verify import verify_cell
+from benchmark.running.fitting import MODEL
+from datasets.errors import UserError
+from methods.core.state import save_tree
 from tests.benchmark.rows import DATA, row_cell, store_row
 
 
@@ -120,3 +127,145 @@ def test_the_stored_cell_is_the_one_that_was_written(folder):
     record = read_record(folder)
     assert record is not None
     assert record.cell == row_cell("nearest@ce", config={"rate": 0.1})
+
+
+# -- every file --------------------------------------------------------------------------------------
+
+WEIGHTS, SCORES = f"{MODEL}/model.safetensors", "scores.npz"
+
+
+@pytest.fixture
+def whole(folder):
+    """The same cell with all the files that a method leaves."""
+    (folder / MODEL).mkdir()
+    save_tree(folder / WEIGHTS, {"means": np.arange(6.0)})
+    write_arrays(folder / SCORES, {"scores": np.zeros((10, 2), np.float32)})
+    write_arrays(folder / FEATURES, {"features": np.zeros((10, 2), np.float32)})
+    (folder / HISTORY).write_text("epoch\n0\n")
+    write_record(folder, read_record(folder))
+    assert verify_cell(folder) == []
+    return folder
+
+
+def only_fault(folder):
+    (fault,) = verify_cell(folder)
+    assert fault.startswith(f"{folder}: ")
+    return fault.removeprefix(f"{folder}: ")
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, SCORES, FEATURES, HISTORY])
+def test_a_file_that_was_edited_emptied_exchanged_taken_away_or_linked_is_named(whole, tmp_path, name):
+    path, stored = whole / name, (whole / name).read_bytes()
+    path.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))
+    assert only_fault(whole) == f"{name} was edited or cut off since it was stored"
+    path.write_bytes(stored[:-3])
+    assert only_fault(whole) == f"{name} was edited or cut off since it was stored"
+    path.write_bytes(b"cbuiltins\nprint\n(Vloaded\ntR.")  # a pickle; nothing loads it
+    assert only_fault(whole) == f"{name} was edited or cut off since it was stored"
+    path.write_bytes(b"")
+    assert only_fault(whole) == f"{name} is empty now"
+    path.write_bytes((whole / Predictions.FILE).read_bytes())
+    assert only_fault(whole) == f"{name} holds what {Predictions.FILE} should hold"
+    path.unlink()
+    assert only_fault(whole) == f"{name} is missing"
+    (tmp_path / "elsewhere").write_bytes(stored)  # the very same content, for now
+    path.symlink_to(tmp_path / "elsewhere")
+    assert only_fault(whole) == f"{name} is a link to {tmp_path / 'elsewhere'}; put the file itself there"
+    path.unlink()
+    path.write_bytes(stored)
+    assert verify_cell(whole) == []
+
+
+def test_a_file_that_does_not_belong_to_the_cell_is_named(whole):
+    (whole / MODEL / "extra.py").write_text("print('loaded')")
+    assert only_fault(whole) == f"{MODEL}/extra.py was not stored with the cell; take it away"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r.update(status="failed", reason="why"),
+        lambda r: r.update(kind="attribution"),
+        lambda r: r.update(title="Better than all"),
+        lambda r: r.update(tables=["open-set"]),
+        lambda r: r.update(cost={"parameters": 1}),
+        lambda r: r["data"].update(coverage=0.5),
+        lambda r: r["made_with"].update(device="other"),
+        lambda r: r["files"].update({HISTORY: "0" * 64}),
+        lambda r: r.pop("digest"),
+    ],
+)
+def test_an_edited_record_is_found_although_its_hash_follows(whole, change):
+    edit(whole / CELL, change)
+    assert f"{whole}: {CELL} was edited: its digest does not follow from the rest of it" in verify_cell(whole)
+
+
+def test_a_cell_below_another_data_set_or_preset_is_found(whole):
+    for place in ("other/smoke", "toy/paper"):
+        moved = whole.parents[3] / place / "nearest@ce" / whole.name
+        moved.parent.mkdir(parents=True)
+        shutil.copytree(whole, moved)
+        assert only_fault(moved) == "holds a cell of toy, preset smoke, not of its place"
+
+
+def test_a_cell_folder_that_is_a_link_a_file_or_empty_is_found(whole, tmp_path):
+    place = whole.with_name("split2-seed0")
+    place.symlink_to(whole)
+    assert only_fault(place) == f"is a link to {whole}; put the folder itself there"
+    place.unlink()
+    place.touch()
+    assert only_fault(place) == "holds no cell; take it away"
+    place.unlink()
+    place.mkdir()
+    assert only_fault(place) == "holds no cell; take it away"
+    assert list(cell_places(whole.parents[1])) == [whole, place]  # where verify looks
+
+
+def test_a_committed_cell_needs_the_small_files_alone_and_these_as_they_were(whole, tmp_path):
+    copy = commit_cell(whole, read_record(whole), tmp_path / "boards")
+    assert not (copy / SCORES).exists()
+    assert verify_cell(copy) == []
+    (copy / HISTORY).unlink()
+    assert only_fault(copy) == f"{HISTORY} is missing"
+    (whole / HISTORY).write_text("epoch\n1\n")
+    with pytest.raises(UserError, match=f"is not copied: {HISTORY} was edited or cut off since it was stored; see"):
+        commit_cell(whole, read_record(whole), tmp_path / "boards")
+
+
+@pytest.mark.parametrize("name", ["../../x", "a" * 300, "", ".hidden", "a\0b", "a\\b"])
+@pytest.mark.parametrize("field", ["dataset", "preset", "method", "split"])
+def test_a_record_that_names_a_place_elsewhere_is_refused_before_it_is_used(whole, field, name):
+    edit(whole / CELL, lambda r: r["cell"].update({field: name}))
+    if (field, name) == ("method", ""):
+        assert "not what its name says" in " ".join(verify_cell(whole))
+        return
+    with pytest.raises(UserError, match=r"is no name of a folder\); delete the cell's folder$"):
+        read_record(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda a: a.update(label=a["label"] + 7),
+            "it has label 8 among its val images, the record names 2 classes there",
+        ),
+        (lambda a: a.update(predicted=a["predicted"] + 5), "it predicts class 6, the record names 2 classes"),
+        (lambda a: a.update(confidence=a["confidence"] * np.nan), "'confidence' holds 10 values that are not finite"),
+        (lambda a: a.update(part=a["part"] + 5), "'part' holds 5, which must lie in 0 to 4"),
+        (
+            lambda a: a.update(confidence=a["confidence"].astype(np.float32)[:3]),
+            "'confidence' has shape (3,), others (10,)",
+        ),
+        (lambda a: a.update(label=np.zeros((10, 2), np.int64)), "'label' has shape (10, 2), others (10,)"),
+    ],
+)
+def test_answers_that_cannot_be_of_this_cell_are_refused_in_one_line(whole, change, reason):
+    arrays = read_arrays(whole / Predictions.FILE)
+    change(arrays)
+    with np.errstate(all="ignore"):
+        write_arrays(whole / Predictions.FILE, arrays)
+    with pytest.raises(UserError) as caught:
+        evaluate_cell(whole, DATA)
+    assert f"({reason})" in str(caught.value)
+    assert only_fault(whole) == f"{Predictions.FILE} was edited or cut off since it was stored"

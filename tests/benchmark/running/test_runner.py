@@ -11,7 +11,8 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from benchmark.cells.files import EVALUATION, HISTORY, LOG, read_arrays
+from benchmark.cells.arrays import read_arrays
+from benchmark.cells.files import EVALUATION, HISTORY, LOG
 from benchmark.cells.path import CELL
 from benchmark.cells.record import DataFacts, read_record
 from benchmark.cells.store import Store

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
+from benchmark.cells.arrays import read_arrays
 from benchmark.cells.cell import Cell
-from benchmark.cells.files import EVALUATION, read_arrays
+from benchmark.cells.files import EVALUATION
 from benchmark.cells.record import read_record
 from benchmark.cells.store import Store
 from benchmark.evaluation.predictions import Predictions

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from datasets.core.command import Command, Door, door, run_command
+from datasets.core.command import Command, Door, check_path, door, run_command
 from datasets.errors import UserError
 
 
@@ -67,3 +68,17 @@ def test_a_command_is_imported_when_it_is_called() -> None:
 def test_what_argparse_complains_of_is_a_mistake_of_the_user(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         run_command("program", "Greets.", greets(Greet()), words)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 300, r"^--out x+\.\.\.: a name of 300 bytes, no disk holds more than 255; shorten it$"),
+        ("a/" + "é" * 128 + "/b", r"a name of 256 bytes, no disk holds more than 255"),
+        ("a\0b", r"^--out 'a\\x00b': no file can have this name; correct it$"),
+    ],
+)
+def test_a_path_that_no_disk_can_hold_is_refused_with_its_option(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_path(Path(name), "--out")
+    check_path(Path("é" * 127, "x" * 255), "--out")

@@ -29,3 +29,20 @@ def test_names_are_written_with_commas_and_an_empty_list_is_refused() -> None:
     for text in ("", " ,"):
         with pytest.raises(UserError, match=f"--methods '{text}' is empty; write names with commas between"):
             word_list(text, "--methods")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0-99999999999", "--seeds 0-99999999999: more than 10,000 numbers; write a shorter range"),
+        (",".join(["0-9998"] * 2), "more than 10,000 numbers; write a shorter range"),
+        ("9" * 5000, "999...: a number has more than 18 digits; write a smaller one"),
+        ("1\n", "--seeds 1\\n: write numbers such as 0, 0-2 or 0,3"),
+        ("\u0663", "write numbers such as 0, 0-2 or 0,3"),  # a digit, but not of ours
+    ],
+)
+def test_numbers_without_measure_are_refused_at_once(text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        number_list(text, "--seeds")
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 300

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -190,3 +193,41 @@ def test_a_record_without_files_is_refused(site: Site) -> None:
     site.files.clear()
     with pytest.raises(UserError, match="no files"):
         read_record(site.record, HURRY)
+
+
+# -- addresses that must not be followed --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "file", "data", "gopher"])
+def test_a_redirect_that_leaves_the_web_is_refused_at_once(site: Site, tmp_path: Path, scheme: str) -> None:
+    site.stated["images.bin"] = {"links": {"self": f"{site.address}/redirect/{scheme}://127.0.0.1:9/x"}}
+    line = refusal(site, tmp_path)
+    # The standard library refuses all but ftp itself, before it asks us.
+    ours = f"leads to '{scheme}://127.0.0.1:9/x', which is not safe to follow"
+    assert (ours if scheme == "ftp" else "is not allowed") in line
+    assert line.endswith("; check --url")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://a b/", "https://", "http://x:99999/", "ftp://x/y", "file:///etc"]
+)
+def test_an_address_that_is_none_is_one_line(url: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_record(url, HURRY)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_description_nested_too_deeply_or_with_endless_numbers_is_refused(site: Site) -> None:
+    for content in (b"[" * 100_000, b'{"files": ' + b"9" * 5000 + b"}"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Site, "description", lambda self, content=content: content)
+            with pytest.raises(UserError, match="is no description of a Zenodo record"):
+                read_record(site.record, HURRY)
+
+
+def test_a_redirect_from_the_secure_side_of_the_web_to_the_other_is_refused() -> None:
+    request, answer = urllib.request.Request("https://a.example/x"), io.BytesIO()
+    follow = download.SafeRedirects().redirect_request
+    assert follow(request, answer, 302, "", Message(), "https://b.example/x") is not None
+    with pytest.raises(UserError, match=r"leads to 'http://a\.example/x', which is not safe to follow; check --url$"):
+        follow(request, answer, 302, "", Message(), "http://a.example/x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -193,3 +194,12 @@ def test_remains_of_a_killed_run_are_cleared_away(tmp_path: Path) -> None:
     assert unpack(tmp_path / "a.zip", tmp_path / "out") == len(FILES)
     assert not (tmp_path / "out/half").exists()
     assert not left.exists()
+
+
+def test_a_member_without_a_name_and_a_pipe_for_an_archive_are_one_line(tmp_path: Path) -> None:
+    zipped(tmp_path / "a.zip", {"Q": b"x"})
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(content.replace(b"Q", b"\0"))  # Python reads an empty name
+    assert "would leave the folder" in refusal(tmp_path / "a.zip", tmp_path / "out")
+    os.mkfifo(tmp_path / "pipe")
+    assert "cannot be unpacked (it is a named pipe, not a file)" in refusal(tmp_path / "pipe", tmp_path / "out")

@@ -217,7 +217,11 @@ def test_unreadable_images_are_refused_or_by_choice_left_out(home: Path) -> None
         ("a: fake/progan", "a: camera_a", "/own.yaml:6: 'camera_a/"),
         ("b: dcgan/seed1", "c: dcgan/seed1", "/own.yaml:11: class 'b' has no place"),
         ("[real, a]", "[a, real]", "/own.yaml:9: split 'only' must list 'real' as its first known class"),
-        ("[real, a]", "[real]", "/own.yaml:10: splits.only.known: tuple should have at least 2 items"),
+        (
+            "[real, a]",
+            "[real]",
+            "/own.yaml:10: splits.only.known: one class is known; name at least two",
+        ),
         ("[real, a]", "[real, a, b]", "/own.yaml:9: split 'only' lists class 'b' in two roles; keep one of them"),
         ("arch: [b]", "arc: [b]", "/own.yaml:11: splits.only.unknown: there is no unknown group 'arc'"),
         ("arch: [b]", "arch: []", "/own.yaml:11: splits.only.unknown: no class is unknown"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from methods.core.state import load_tree, save_tree
@@ -150,3 +151,28 @@ def test_a_new_state_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path:
         save_tree(path, {"version": version})
     assert load_tree(path) == {"version": 2}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_header_of_any_length_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    for length in (2**63, 10**9, 200):
+        path.write_bytes(length.to_bytes(8, "little") + b"{}")
+        with pytest.raises(ValueError, match=f"^it declares a header of {length:,} bytes$"):
+            load_tree(path)
+
+
+@pytest.mark.parametrize(
+    "outline", ['{"$tensor": "99999"}', '{"$pairs": 5}', '{"$tuple": null}', "[" * 5000, '{"a": 1, "a": 2}', "9" * 5000]
+)
+def test_an_outline_that_fits_no_tensor_is_a_value_error_of_one_line(tmp_path: Path, outline: str) -> None:
+    save_file({"00000": torch.zeros(2)}, tmp_path / "state.safetensors", metadata={"outline": outline})
+    with pytest.raises(ValueError, match=r".") as caught:
+        load_tree(tmp_path / "state.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs pipes")
+def test_a_pipe_in_place_of_weights_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a named pipe, not a file"):
+        load_tree(tmp_path / "pipe")

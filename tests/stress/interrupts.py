@@ -14,6 +14,7 @@ from tests.stress._tally import Tally
 from tests.stress._toy import Place, new_place, reference, toy
 
 AT_MOST = 10.0  # seconds until it has ended
+LATE = "after the board was written"  # these met no work: told apart, so that they do not pass for attacks survived
 Send = Callable[[Child], None]
 
 
@@ -51,9 +52,10 @@ def main(count: int, seed: int) -> int:
             # Workers take a while to start.
             instant = random_.uniform(0, seconds * (1 if jobs == 1 else 4))
             with new_place() as place:
-                faults = _faults(place, jobs, sort, send, status, instant)
+                late, faults = _attack(place, jobs, sort, send, status, instant)
                 kept = place.finished()
-                tally.add(f"{sort}, {jobs} worker(s)", faults + place.faults_of_next_run(kept, expected))
+                name = LATE if late else f"{sort}, {jobs} worker(s)"
+                tally.add(name, faults + place.faults_of_next_run(kept, expected))
     return tally.report()
 
 
@@ -70,11 +72,12 @@ def _way(number: int, pause: float) -> tuple[str, Send, int]:
     return ways[number % len(ways)]
 
 
-def _faults(place: Place, jobs: int, sort: str, send: Send, status: int, instant: float) -> list[str]:
+def _attack(place: Place, jobs: int, sort: str, send: Send, status: int, instant: float) -> tuple[bool, list[str]]:
+    """Interrupt a run at an instant: whether that came after all work was done, and what was wrong."""
     child = place.start(jobs=jobs, on_terminal=sort == "closed terminal")
     child.run_for(instant)
     if (ended := child.ended()) is not None:
-        return [] if ended == 0 else [f"it ended with {ended} by itself: {child.output()[-300:]}"]
+        return True, [] if ended == 0 else [f"it ended with {ended} by itself: {child.output()[-300:]}"]
     began = time.monotonic()
     send(child)
     found, _ = child.wait()
@@ -86,4 +89,4 @@ def _faults(place: Place, jobs: int, sort: str, send: Send, status: int, instant
     faults += [f"it took {took:.1f} s"] if took > AT_MOST else []
     faults += [f"after it went on: {len(left)} processes"] if (left := child.survivors()) else []
     faults += ["a traceback: " + child.output()[-600:]] if "Traceback" in child.output() and not complete else []
-    return faults + [f"left behind at once: {path}" for path in place.leftovers()]
+    return complete, faults + [f"left behind at once: {path}" for path in place.leftovers()]

@@ -1,25 +1,25 @@
 """Malformed input of every kind, by the thousand: each must be read, or refused in one line.
 
-`python -m tests.stress.malformed --count N --seed S` tries N inputs shared out among the kinds and prints, by kind, how
+`python -m tests.stress malformed --count N --seed S` tries N inputs shared out among the kinds and prints, by kind, how
 many were tried, read, refused in one line, and lost (whatever else came out). A short version runs with the tests.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import HealthCheck, given, seed, settings
+import hypothesis
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datasets.console import say
 from datasets.errors import UserError
-from tests.stress import malformed_cells, malformed_lists
+from tests.stress import _malformed_cells, _malformed_lists
 
 Attempt = Callable[[Path, Any], None]  # tries one input in an empty folder of its own
 
@@ -43,11 +43,11 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "annotation file": Kind(malformed_lists.annotations(), malformed_lists.read_annotations),
-    "YAML of own images": Kind(malformed_lists.descriptions(), malformed_lists.read_description),
-    "image file": Kind(malformed_lists.images(), malformed_lists.decode_image),
-    "stored cell": Kind(malformed_cells.cells(), malformed_cells.verify_and_load),
-    "command line": Kind(malformed_cells.command_lines(), malformed_cells.call),
+    "annotation file": Kind(_malformed_lists.annotations(), _malformed_lists.read_annotations),
+    "YAML of own images": Kind(_malformed_lists.descriptions(), _malformed_lists.read_description),
+    "image file": Kind(_malformed_lists.images(), _malformed_lists.decode_image),
+    "stored cell": Kind(_malformed_cells.cells(), _malformed_cells.verify_and_load),
+    "command line": Kind(_malformed_cells.command_lines(), _malformed_cells.call),
 }
 
 
@@ -55,7 +55,7 @@ def attempt_kind(kind: Kind, count: int, number: int, folder: Path) -> Tally:
     """Try so many inputs of a kind; the seed decides which."""
     tally, started = Tally(), time.perf_counter()
 
-    @seed(number)
+    @hypothesis.seed(number)
     @settings(
         max_examples=count,
         database=None,
@@ -80,30 +80,16 @@ def attempt_kind(kind: Kind, count: int, number: int, folder: Path) -> Tally:
     return tally
 
 
-def main(count: int, number: int, names: Sequence[str] = tuple(KINDS)) -> int:
-    """Try inputs of some kinds, print what became of them; 1 if any was lost."""
+def main(count: int, seed: int) -> int:
+    """Try so many inputs, shared out among the kinds; print what became of them; 1 if any was lost."""
     lost = 0
     say(f"{'kind':<20} {'tried':>7} {'read':>7} {'refused':>7} {'lost':>5} {'seconds':>8}")
-    for name in names:
+    for name, kind in KINDS.items():
         with TemporaryDirectory() as folder:
-            tally = attempt_kind(KINDS[name], count // len(names), number, Path(folder))
+            tally = attempt_kind(kind, count // len(KINDS), seed, Path(folder))
         read = tally.tried - tally.refused - len(tally.lost)
         say(f"{name:<20} {tally.tried:>7} {read:>7} {tally.refused:>7} {len(tally.lost):>5} {tally.seconds:>8.1f}")
         for line in dict.fromkeys(tally.lost[:5]):
             say(f"  lost: {line}")
         lost += len(tally.lost)
     return 1 if lost else 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.stress.malformed", description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000, help="inputs, shared out among the kinds")
-    parser.add_argument("--seed", type=int, default=0, help="which inputs")
-    parser.add_argument("--kind", choices=KINDS, help="one kind alone")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    given_options = _options()
-    kinds = tuple(KINDS) if given_options.kind is None else (given_options.kind,)
-    raise SystemExit(main(given_options.count, given_options.seed, kinds))

@@ -1,4 +1,4 @@
-"""A short run over malformed inputs of every kind; the long one is `python -m tests.stress.malformed`."""
+"""A short run over malformed inputs of every kind; the long one is `python -m tests.stress malformed`."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from datasets.commands.main import main as over_data
 from datasets.errors import UserError
 from methods.core.state import load_tree, save_tree
 from tests.benchmark.rows import DATA, predictions, row_cell, row_record
-from tests.stress.malformed_lists import damage
+from tests.stress._malformed_lists import damage
 
 WEIGHTS = f"{MODEL}/model.safetensors"
 FILES = (CELL, EVALUATION, "predictions.npz", WEIGHTS, "history.csv")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.cells.record import DataFacts
+from benchmark.evaluation.answers import PredictionArrays
 from benchmark.evaluation.figures import GROUPS, ClosedSet, Curve, Decisions, Evaluation, RealImages, UnknownClass
 from benchmark.evaluation.parts import ALL, KNOWN, VAL
 from benchmark.metrics.decisions import DECISION_METRICS
@@ -17,9 +18,6 @@ from benchmark.metrics.official import OFFICIAL_METRICS
 from benchmark.metrics.open_set import METRICS, VERSION, auc, threshold_accepting
 from datasets.splits import UNKNOWN_GROUPS
 
-if TYPE_CHECKING:
-    from benchmark.evaluation.predictions import Predictions
-
 ACCEPTED = 0.95  # share of validation images that the threshold for hard decisions accepts
 
 # What decides which metrics describe what: the arrays that they need.
@@ -27,7 +25,7 @@ _CLOSED_SET = {"labels", "predicted"}
 _CURVE = {"known", "correct", "unknown"}
 
 
-def evaluate(predictions: Predictions, data: DataFacts, official: bool = False) -> Evaluation:
+def evaluate(predictions: PredictionArrays, data: DataFacts, official: bool = False) -> Evaluation:
     """All figures of one cell, as fractions.
 
     Args:
@@ -67,7 +65,7 @@ def closed_set(labels: Ints, predicted: Ints, num_classes: int) -> ClosedSet | N
     )
 
 
-def real_images(predictions: Predictions, right: Bools, known: Bools, seen_sources: frozenset[str]) -> RealImages:
+def real_images(predictions: PredictionArrays, right: Bools, known: Bools, seen_sources: frozenset[str]) -> RealImages:
     """Accuracy on real images by source, on seen and unseen sources, and without the unseen ones.
 
     An image whose source is not known counts as neither seen nor unseen.
@@ -85,14 +83,14 @@ def real_images(predictions: Predictions, right: Bools, known: Bools, seen_sourc
     )
 
 
-def group_masks(predictions: Predictions) -> dict[str, Bools]:
+def group_masks(predictions: PredictionArrays) -> dict[str, Bools]:
     """(N,) masks of the unknown images of every group, and of all."""
     masks = {group: predictions.of(group) for group in UNKNOWN_GROUPS}
     masks[ALL] = np.logical_or.reduce([*masks.values()])
     return {group: masks[group] for group in GROUPS}
 
 
-def curves(predictions: Predictions, right: Bools, confidence: Floats, official: bool) -> dict[str, Curve]:
+def curves(predictions: PredictionArrays, right: Bools, confidence: Floats, official: bool) -> dict[str, Curve]:
     """Curve metrics of known test images against every group of unknown ones, and against all."""
     known = predictions.of(KNOWN)
     return {
@@ -115,7 +113,7 @@ def curve_metrics(official: bool = False) -> Iterator[Metric]:
     return (metric for table in tables for metric in table.values() if set(metric.needs) <= _CURVE)
 
 
-def hard_decisions(predictions: Predictions, right: Bools) -> Decisions | None:
+def hard_decisions(predictions: PredictionArrays, right: Bools) -> Decisions | None:
     """Known or unknown at the threshold that accepts 95 % of the validation images; None without any."""
     val, known = predictions.of(VAL), predictions.of(KNOWN)
     if not val.any():
@@ -137,7 +135,7 @@ def hard_decisions(predictions: Predictions, right: Bools) -> Decisions | None:
     )
 
 
-def unknown_classes(predictions: Predictions, group: str, data: DataFacts) -> Iterator[UnknownClass]:
+def unknown_classes(predictions: PredictionArrays, group: str, data: DataFacts) -> Iterator[UnknownClass]:
     """AUC of all known test images against every unknown class of a group, and what its images are taken for."""
     known, member = predictions.confidence[predictions.of(KNOWN)], predictions.of(group)
     for label, name in enumerate(data.unknown.get(group, ())):

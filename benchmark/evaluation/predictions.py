@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from benchmark.cells.arrays import check_finite, check_range, columns
 from benchmark.cells.files import write_arrays
 from benchmark.cells.record import DataFacts
-from benchmark.evaluation.answers import Answers
+from benchmark.evaluation.answers import Answers, PredictionArrays
 from benchmark.evaluation.evaluator import evaluate
 from benchmark.evaluation.figures import Evaluation
 from benchmark.evaluation.parts import MOST_CLASSES, PARTS, misfit, part_numbers, parts_of
@@ -25,30 +24,10 @@ _VARIANT = "variant:"  # how the names of arrays of other confidences begin
 
 
 @dataclass(frozen=True)
-class Predictions(Answers):
-    """Predictions on validation, known test and unknown test images, in this order of parts.
-
-    Attributes:
-        part: (N,) position in PARTS.
-        ids, source: (N,) names of the images and of their finer origin ("" if not known).
-        label: (N,) class within its part: known classes for val and known, a group's own classes else.
-        predicted: (N,) known class.
-        confidence: (N,) the method's default; `variants` holds others by name.
-    """
+class Predictions(PredictionArrays, Answers):
+    """The answers of a method that names sources: its arrays, kept in a file and evaluated."""
 
     FILE: ClassVar[str] = "predictions.npz"
-
-    part: NDArray[np.int8]
-    ids: NDArray[np.str_]
-    source: NDArray[np.str_]
-    label: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    variants: Mapping[str, NDArray[np.float64]]
-
-    def of(self, part: str) -> NDArray[np.bool_]:
-        """(N,) mask of a part."""
-        return self.part == PARTS.index(part)
 
     def save(self, folder: Path) -> None:
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _COLUMNS}

@@ -8,6 +8,7 @@ from benchmark.cells.cell import Cell
 from benchmark.cells.store import Store
 from benchmark.evaluation.curve import CURVE
 from benchmark.running.job import Outcome
+from benchmark.running.progress import tidy
 from benchmark.running.runner import Execution, run_plan
 from benchmark.running.watch import Watch
 from datasets.console import say
@@ -19,6 +20,7 @@ from methods.core.registry import Registry
 def compute_missing(cells: Sequence[Cell], dataset: Dataset, execution: Execution, registry: Registry) -> list[Outcome]:
     """Run the cells that are not done, with progress; what became of them."""
     store = Store(execution.results)
+    tidy(store, cells)  # also of done cells: a run may have been killed between storing one and taking its mark away
     missing = [cell for cell in cells if not store.done(cell)]
     if not missing:
         return []

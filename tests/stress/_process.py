@@ -6,6 +6,7 @@ import atexit
 import os
 import pty
 import select
+import signal
 import sys
 import threading
 import time
@@ -91,6 +92,9 @@ def start(work: Callable[[], int], log: Path, on_terminal: bool = False) -> Chil
 
 def _be_a_child(work: Callable[[], int], log: Path, on_terminal: bool) -> None:
     status = 70
+    # Whoever attacks under nohup or in the background ignores these; a run would rightly keep to that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 2)

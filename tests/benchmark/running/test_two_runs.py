@@ -19,6 +19,7 @@ from benchmark.cells.store import Store
 from benchmark.commands.run import begin_again
 from benchmark.running.execute import execute
 from benchmark.running.job import Job, PassedOver
+from benchmark.running.missing import compute_missing
 from benchmark.running.progress import abandoned, started_mark, tidy
 from benchmark.running.runner import run_plan
 from tests.benchmark.toy import execution, planned, refused, toy_request
@@ -90,6 +91,17 @@ def test_marks_of_a_cell_at_work_elsewhere_are_left_alone(cell, tmp_path):
     assert abandoned(store, cell)
     tidy(store, [cell])
     assert not mark.exists() and not mark.parent.exists()
+
+
+def test_the_mark_of_a_run_that_was_killed_just_after_it_had_stored_a_cell_goes_with_the_next_run(
+    registry, cell, tmp_path
+):
+    execute(job(cell, tmp_path))
+    mark = started_mark(Store(tmp_path), cell)
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    assert compute_missing([cell], toy_request().open(), execution(tmp_path), registry) == []
+    assert not mark.exists()
 
 
 def test_force_takes_nothing_from_another_run(cell, tmp_path):

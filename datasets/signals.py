@@ -50,10 +50,50 @@ def orderly_end() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """A request to end that comes while the block runs raises at its end.
+
+    For starting processes: cut short, it leaves half of one behind. Those that the block starts never hear Control-C,
+    which a terminal sends to all: what becomes of them is for their parent to say.
+    """
+    if _holding or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _holding.append(True)
+    try:
+        with _deaf_children():
+            yield
+    finally:
+        _holding.clear()
+        late = _late.copy()
+        _late.clear()
+        if late:
+            _end(late[0], None)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes inherit which signals are blocked, and keep to it."""
+    if os.name == "nt":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _asked: list[int] = []  # signals to end that have come
+_holding: list[bool] = []  # not empty while they have to wait
+_late: list[int] = []  # those that wait
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    if _holding:
+        _late.append(number)
+        return
     for each in _ENDING:  # a second signal must not disturb the end that the first one began
         signal.signal(each, signal.SIG_IGN)
     _asked.append(number)

@@ -80,8 +80,10 @@ def provenance(cell: Cell, device: str | None) -> Provenance:
 
 
 def _git(*words: str) -> str | None:
+    """What git says of the checkout, which it only reads: a killed run must not leave git's lock there."""
+    command = ["git", "--no-optional-locks", *words]
     try:
-        done = subprocess.run(["git", *words], cwd=_CHECKOUT, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -22,6 +22,7 @@ from benchmark.running.progress import abandoned, started_mark, tidy
 from datasets.catalogue import DataRequest
 from datasets.console import note, warn
 from datasets.core.workers import replaced_workers
+from datasets.signals import held
 from methods.core.registry import Registry
 
 DEATHS_ALLOWED = 1  # a cell that was running at two worker deaths is given up
@@ -161,4 +162,6 @@ def _parallel(
     backend = register(execution.backend)
     pool = Parallel(workers, backend, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
     with replaced_workers():
-        yield from pool(tasks)
+        with held():
+            outcomes = pool(tasks)
+        yield from outcomes

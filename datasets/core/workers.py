@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from datasets.signals import held
+
 ALONE = 256  # fewer items are done sooner than other processes are started
 CHUNK = 64  # items that a process takes at a time
 
@@ -33,7 +35,9 @@ def chunk_by_chunk(
     chunks = (items[first : first + CHUNK] for first in range(0, len(items), CHUNK))
     jobs = 1 if (len(items) if among is None else among) < ALONE else -1
     workers = Parallel(n_jobs=jobs, return_as="generator" if in_order else "generator_unordered")
-    yield from workers(delayed(work)(chunk) for chunk in chunks)
+    with held():
+        results = workers(delayed(work)(chunk) for chunk in chunks)
+    yield from results
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from datasets.signals import orderly_end
+from datasets.signals import held, orderly_end
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds; a slow machine needs a while to start Python
@@ -49,6 +49,13 @@ def slow_to_end():
     finally:
         time.sleep(0.3)
         print("in good order", flush=True)
+
+def begin_something():
+    with signals.held():
+        print("holding", flush=True)
+        time.sleep(0.5)
+        print("begun", flush=True)
+    wait()
 
 def main():
     for number in filter(None, sys.argv[2].split(",")):
@@ -111,6 +118,24 @@ def test_a_second_signal_does_not_disturb_the_end() -> None:
     process.terminate()
     output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output, errors) == (143, "in good order\n", "")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_request_to_end_waits_until_what_is_being_started_has_started(number: int, status: int) -> None:
+    process = start("begin_something")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "holding\n"
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output) == (status, "begun\n")
+
+
+def test_what_is_started_meanwhile_does_not_hear_control_c_and_hears_a_request_to_terminate() -> None:
+    words = [sys.executable, "-c", "import signal; print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"]
+    with held():
+        inside = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    after = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert (inside, after) == ("[<Signals.SIGINT: 2>]\n", "[]\n")
 
 
 def ended(pid: int) -> bool:

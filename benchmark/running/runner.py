@@ -21,8 +21,7 @@ from benchmark.running.job import Job, Outcome, PassedOver
 from benchmark.running.progress import abandoned, started_mark, tidy
 from datasets.catalogue import DataRequest
 from datasets.console import note, warn
-from datasets.core.workers import replaced_workers
-from datasets.signals import held
+from datasets.core.workers import begun, replaced_workers
 from methods.core.registry import Registry
 
 DEATHS_ALLOWED = 1  # a cell that was running at two worker deaths is given up
@@ -162,6 +161,4 @@ def _parallel(
     backend = register(execution.backend)
     pool = Parallel(workers, backend, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
     with replaced_workers():
-        with held():
-            outcomes = pool(tasks)
-        yield from outcomes
+        yield from begun(pool, tasks)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from datasets.signals import held
+
+if TYPE_CHECKING:
+    from joblib import Parallel
 
 ALONE = 256  # fewer items are done sooner than other processes are started
 CHUNK = 64  # items that a process takes at a time
@@ -35,9 +39,23 @@ def chunk_by_chunk(
     chunks = (items[first : first + CHUNK] for first in range(0, len(items), CHUNK))
     jobs = 1 if (len(items) if among is None else among) < ALONE else -1
     workers = Parallel(n_jobs=jobs, return_as="generator" if in_order else "generator_unordered")
+    yield from begun(workers, (delayed(work)(chunk) for chunk in chunks))
+
+
+def begun(pool: Parallel, tasks: Iterable[Any]) -> Iterator[Any]:
+    """What a pool of joblib makes of its tasks, begun at once; its workers do not hear Control-C, even as they start.
+
+    The trackers of resources run before: when one starts, it opens the ears of the thread that starts it.
+    """
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as of_loky
+
+    if os.name == "posix" and pool.n_jobs != 1:
+        resource_tracker.ensure_running()
+        of_loky.ensure_running()
     with held():
-        results = workers(delayed(work)(chunk) for chunk in chunks)
-    yield from results
+        return iter(pool(tasks))
 
 
 @contextmanager

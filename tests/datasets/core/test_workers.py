@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from joblib import Parallel, delayed
@@ -57,3 +60,29 @@ def test_a_worker_that_has_grown_is_replaced_without_a_word() -> None:
 def test_other_warnings_are_heard() -> None:
     with replaced_workers(), pytest.warns(UserWarning, match="broken"):
         warnings.warn("a disk is broken", UserWarning, stacklevel=1)
+
+
+# Blocked signals stand in /proc for every thread; a set bit 1 is SIGINT.
+DEAF = """
+import re
+from pathlib import Path
+from joblib import Parallel, delayed
+from datasets.core.workers import begun
+
+def deaf():
+    return {int(re.search(r"SigBlk:\\s*(\\w+)", task.read_text())[1], 16) >> 1 & 1
+            for task in Path("/proc/self/task").glob("*/status")}
+
+if __name__ == "__main__":
+    heard = begun(Parallel(2, return_as="generator_unordered"), (delayed(deaf)() for _ in range(6)))
+    print(list(heard) == [{1}] * 6, 0 in deaf())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which signals a thread hears")
+def test_workers_do_not_hear_control_c_and_their_parent_does(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(DEAF)
+    words = [sys.executable, str(tmp_path / "program.py")]
+    where = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, env=where)
+    assert (ended.stdout, ended.stderr) == ("True True\n", "")
